@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * backend.h - the one contract between poolfs and its storage drivers.
+ *
+ * The author of a driver reads this file and nothing else. A driver is one .c
+ * file that ends in `const struct backend NAME_backend = { ... };` and one row
+ * in backend.c. Nobody but the wrappers in backend.c calls its functions.
+ *
+ * Rules for every operation
+ *  - It blocks as it likes. Each call runs on a thread of its own; no lock of
+ *    poolfs is held, so calls on one pool and on one volume run side by side.
+ *    What a driver shares between calls it locks itself.
+ *  - It returns 0 (or a count where stated), or -errno after err_set(),
+ *    err_sys() or err_wrap() put one sentence into *err. A failure that is
+ *    part of daily life (ENOENT from stat or open, EEXIST from an exclusive
+ *    create) may leave err->text empty: then nothing is logged.
+ *  - It never logs, never prints, never exits. Out of memory aborts (xmalloc).
+ *  - Sizes and offsets are bytes. Names were checked by name_check(); a driver
+ *    refuses with EINVAL what its storage cannot hold and never rewrites one.
+ *  - A NULL operation means "not on this type": the wrapper answers EOPNOTSUPP
+ *    with a sentence.
+ *  - What it made and could not finish, it undoes.
+ */
+#ifndef POOLFS_BACKEND_H
+#define POOLFS_BACKEND_H
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* ---- errors (err.c) ---------------------------------------------------- */
+
+/* On the caller's stack; err.code is a positive errno; err.text is one
+ * sentence without newline or full stop, or empty. */
+struct err {
+	int code;
+	char text[512];
+};
+
+/* Fills *e and returns -code. The text is lower case, error first, with the
+ * subject in 'quotes', and says what to do where that is not obvious. Control
+ * characters that a name may carry are replaced by '?'. */
+int err_set(struct err *e, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The same with code = errno and ": strerror" behind the text. */
+int err_sys(struct err *e, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Puts "fmt: " before the text that is there; returns -e->code. */
+int err_wrap(struct err *e, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* ---- memory and text (mem.c) ------------------------------------------- */
+
+/* These abort when memory is out, and never return NULL. */
+void *xmalloc(size_t size);
+void *xcalloc(size_t count, size_t size);
+void *xrealloc(void *old, size_t size);
+char *xstrdup(const char *text);
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* A growing text. data is always NUL-terminated once anything was added
+ * (the NUL not counted in len), NULL before that. Start with {0}. */
+struct buf {
+	char *data;
+	size_t len, cap;
+};
+void buf_add(struct buf *b, const void *data, size_t len);
+void buf_addf(struct buf *b, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void buf_release(struct buf *b);
+
+void cleanup_free(void *p);     /* of a char ** or the like */
+void cleanup_close(int *fd);    /* if >= 0; keeps errno */
+#define _cleanup_free_ __attribute__((cleanup(cleanup_free)))
+#define _cleanup_close_ __attribute__((cleanup(cleanup_close)))
+#define _cleanup_buf_ __attribute__((cleanup(buf_release)))
+
+/* Monotonic milliseconds. */
+uint64_t now_ms(void);
+
+/* ---- names (name.c) ---------------------------------------------------- */
+
+/* The one place where a name from outside is judged. Refuses with EINVAL or
+ * ENAMETOOLONG: the empty name, ".", "..", '/', bytes below 0x20 and 0x7f.
+ * A pool name may moreover not begin with '.', be "control", be longer than
+ * 245 bytes, or consist of blanks only, and must be valid UTF-8 (it goes into
+ * XML). A leading '-' is refused for pools (a start option in too many
+ * scripts), allowed for volumes. A volume name may be 255 bytes and is any
+ * other bytes; it may not be ".pool", ".snap", ".raw" nor begin with
+ * ".poolfs." (the drivers' own hidden files). */
+enum name_of { NAME_POOL, NAME_VOLUME };
+int name_check(enum name_of of, const char *name, struct err *e);
+
+/* ---- a pool ------------------------------------------------------------ */
+
+/* What <permissions> says; the *_set flags tell what was given. */
+struct perms {
+	bool mode_set, uid_set, gid_set;
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	char *label;            /* SELinux; kept and printed, NULL if none */
+};
+
+/* One pool's definition, from its XML. Owned by control/, constant from the
+ * moment a driver sees it. Strings are NULL when not given. */
+struct pool_def {
+	char *type;             /* <pool type='...'>: a row of backends[] */
+	char *name;
+	char uuid[37];          /* lower case, canonical */
+	char *target;           /* target path, absolute, no trailing slash */
+	struct perms perms;     /* of the target: used by build */
+};
+
+/* A pool as its driver sees it: made by backend_pool_new() for a start, a
+ * build or a check, and freed by backend_pool_free() after the last call. */
+struct backend;
+struct pool {
+	const struct backend *ops;
+	const struct pool_def *def;
+	void *priv;             /* ops->priv_size bytes, zeroed */
+};
+
+/* Bytes, and what stat(2) of the pool's directory shall show. dir.st_mode 0:
+ * the driver has no such directory, poolfs makes the attributes up. */
+struct pool_usage {
+	uint64_t capacity, allocation, available;
+	uint64_t files, files_free;     /* inodes; 0 where meaningless */
+	struct stat dir;
+};
+
+/* ---- a volume ---------------------------------------------------------- */
+
+/* A volume's attributes. In st: st_size = capacity, st_blocks = allocation in
+ * 512-byte units, st_mode = S_IFREG or S_IFLNK with permission bits only (no
+ * set-id bits), st_ino stable for the life of the volume and unique in the
+ * pool, times, owner, st_nlink, st_blksize. id changes when another volume
+ * has taken the same name (a file replaced behind poolfs's back). */
+struct vol_stat {
+	struct stat st;
+	uint64_t id;
+};
+
+/* An open volume. The wrapper makes and frees it; the driver fills fd or priv. */
+struct vol {
+	struct pool *pool;
+	int flags;              /* as opened: O_ACCMODE, O_APPEND, O_DIRECT */
+	int fd;                 /* -1 unless the driver put one there */
+	char *name;             /* as opened: for messages; a rename leaves it */
+	void *priv;
+};
+
+/* What create is asked for. capacity 0: an empty file, or a placeholder where
+ * the type has no size 0. */
+struct vol_create {
+	uint64_t capacity;
+	mode_t mode;            /* permission bits, umask already applied */
+	uid_t uid;
+	gid_t gid;
+	int flags;              /* for the handle, if one is wanted */
+};
+
+/* What setattr shall change; the fields named in valid count. */
+enum { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_ATIME = 8, ATTR_MTIME = 16 };
+struct vol_attr {
+	unsigned valid;
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	struct timespec atime, mtime;   /* tv_nsec may be UTIME_NOW */
+};
+
+enum { RESIZE_SHRINK = 1 };     /* resize: smaller is meant */
+enum { CLONE_LINKED = 1 };      /* clone: may depend on its source */
+enum wipe { WIPE_ZERO, WIPE_TRIM, WIPE_RANDOM };
+enum build { BUILD_PLAIN, BUILD_OVERWRITE, BUILD_NO_OVERWRITE };
+
+/* Shared by a long operation and those who watch it. The driver sets total
+ * once and raises done; when cancel becomes true it undoes its work and
+ * returns ECANCELED. Never NULL in a driver's call. */
+struct progress {
+	atomic_bool cancel;
+	atomic_uint_fast64_t done, total;       /* bytes */
+};
+
+/* ---- asynchronous I/O -------------------------------------------------- */
+
+enum io_op { IO_READ, IO_WRITE, IO_FLUSH };
+
+/* One request. The submitter owns it and its buffer until done is called,
+ * which happens exactly once, on any thread, perhaps before submit returns.
+ * result: bytes (0 for a flush), or -errno with the sentence in io->err.
+ * A read shorter than len means the end of the volume, nothing else. */
+struct io {
+	enum io_op op;
+	void *data;
+	size_t len;
+	uint64_t off;
+	struct vol *vol;        /* set by vol_submit */
+	void (*done)(struct io *io, ssize_t result);
+	void *driver;           /* for the driver, while it has the request */
+	struct err err;
+};
+/* What a driver with submit calls at the end; the only caller of io->done. */
+void io_done(struct io *io, ssize_t result);
+
+/* ---- the operations ---------------------------------------------------- */
+
+/* Called by list for each volume; ino and type (S_IFREG, S_IFLNK) as stat
+ * would say. Returns false when no more are wanted. */
+typedef bool vol_found_f(void *arg, const char *name, uint64_t ino, mode_t type);
+
+struct backend {
+	const char *type;       /* <pool type='...'> */
+	const char *later;      /* not NULL: the type is known by name only; a
+	                         * start is refused with this sentence */
+	size_t priv_size;
+	bool plain_files;       /* volumes shrink and grow by themselves, as files do */
+
+	/* Is what start would set up there already (after a restart of the
+	 * daemon)? Sets *active; fails only if it cannot tell. Required. */
+	int (*check)(struct pool *p, bool *active, struct err *e);
+	/* Make the pool's storage. Idempotent for BUILD_PLAIN. */
+	int (*build)(struct pool *p, enum build mode, struct err *e);
+	/* Idempotent; a start of what already runs takes it over. Required. */
+	int (*start)(struct pool *p, struct err *e);
+	/* Undo start. May be called while calls hang that began long ago:
+	 * what they use is freed in fini, not here. Idempotent. */
+	int (*stop)(struct pool *p, struct err *e);
+	/* Delete the pool's own storage; the pool is stopped. ENOTEMPTY rather
+	 * than the loss of a volume, where the type can tell. */
+	int (*erase)(struct pool *p, struct err *e);
+	/* Release priv; no call runs any more. Cannot fail. */
+	void (*fini)(struct pool *p);
+
+	int (*usage)(struct pool *p, struct pool_usage *u, struct err *e);
+	/* Names that are there now. Opens no volume, reads no header. */
+	int (*list)(struct pool *p, vol_found_f *found, void *arg, struct err *e);
+	int (*stat)(struct pool *p, const char *name, struct vol_stat *st, struct err *e);
+	/* All names made, removed and changed are on stable storage (fsync of
+	 * the directory). NULL: they always are. */
+	int (*sync)(struct pool *p, struct err *e);
+	/* Text of a symbolic link, NUL-terminated; ENAMETOOLONG if it does not fit. */
+	int (*readlink)(struct pool *p, const char *name, char *to, size_t size, struct err *e);
+	/* Exclusive: EEXIST if the name is taken. With v not NULL the new
+	 * volume is returned open. */
+	int (*create)(struct pool *p, const char *name, const struct vol_create *c,
+		      struct vol *v, struct err *e);
+	/* EBUSY if in use elsewhere (name the user), ENOTEMPTY if something
+	 * depends on it. */
+	int (*remove)(struct pool *p, const char *name, struct err *e);
+	/* flags: 0, RENAME_NOREPLACE or RENAME_EXCHANGE. A replaced volume
+	 * counts as removed. */
+	int (*rename)(struct pool *p, const char *from, const char *to, unsigned flags,
+		      struct err *e);
+	int (*setattr)(struct pool *p, const char *name, const struct vol_attr *a,
+		       struct err *e);
+	/* The verb resize, and truncate without a handle. */
+	int (*resize)(struct pool *p, const char *name, uint64_t size, unsigned flags,
+		      struct err *e);
+	int (*clone)(struct pool *p, const char *from, const char *to, unsigned flags,
+		     struct progress *pr, struct err *e);
+	int (*wipe)(struct pool *p, const char *name, enum wipe how, struct progress *pr,
+		    struct err *e);
+
+	/* flags: O_ACCMODE, O_APPEND, O_DIRECT, O_TRUNC. ENOENT, ESTALE as fits. */
+	int (*open)(struct pool *p, const char *name, int flags, struct vol *v,
+		    struct err *e);
+	/* v is gone afterwards, whatever is returned. */
+	int (*close)(struct vol *v, struct err *e);
+	int (*fstat)(struct vol *v, struct vol_stat *st, struct err *e);
+	ssize_t (*read)(struct vol *v, void *data, size_t len, uint64_t off, struct err *e);
+	/* All of it, or an error: never a short count without one. With
+	 * O_APPEND in v->flags the offset is the driver's to choose. */
+	ssize_t (*write)(struct vol *v, const void *data, size_t len, uint64_t off,
+			 struct err *e);
+	/* All that was written is on stable storage; reports earlier write errors. */
+	int (*flush)(struct vol *v, bool data_only, struct err *e);
+	int (*truncate)(struct vol *v, uint64_t size, struct err *e);
+	/* mode as in fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE,
+	 * ZERO_RANGE with or without KEEP_SIZE. Punched ranges read as zero. */
+	int (*allocate)(struct vol *v, int mode, uint64_t off, uint64_t len, struct err *e);
+	/* whence: SEEK_DATA or SEEK_HOLE; ENXIO past the end. */
+	int (*seek)(struct vol *v, uint64_t off, int whence, uint64_t *found, struct err *e);
+	/* Copy between two volumes of this type, perhaps of two pools. Returns
+	 * bytes done (short is fine; 0 at the end of the source). EOPNOTSUPP:
+	 * the caller copies by read and write. Bounded in time by itself. */
+	ssize_t (*copy)(struct vol *from, uint64_t from_off, struct vol *to, uint64_t to_off,
+			size_t len, struct err *e);
+	/* A local file descriptor that serves the volume's bytes, for the
+	 * kernel's passthrough and for file locks; -1 if there is none. Stays
+	 * the driver's; valid until close. Never blocks. */
+	int (*fd)(struct vol *v);
+	/* Optional: asynchronous read, write, flush (see struct io). Without it
+	 * the wrapper calls read, write and flush and then io_done. */
+	void (*submit)(struct vol *v, struct io *io);
+	/* Optional with submit: io is wanted no more. It still ends in io_done,
+	 * as soon as the driver can. It may have ended already: look it up
+	 * among the outstanding ones, and do not follow the pointer before. */
+	void (*cancel)(struct vol *v, struct io *io);
+
+	/* Snapshots come as rows of their own behind this line: snapshot_list,
+	 * snapshot_create, snapshot_remove, and a name for open. A driver that
+	 * has none stays as it is. */
+};
+
+extern const struct backend *const backends[];  /* ends with NULL */
+const struct backend *backend_find(const char *type);   /* NULL if unknown */
+
+/* ---- the wrappers: what everybody else calls (backend.c) ---------------- */
+
+/* The names of the operations, for fault rules and messages. */
+#define POOLFS_OPS(X) \
+	X(check) X(build) X(start) X(stop) X(erase) X(usage) X(list) X(sync) X(stat) \
+	X(readlink) X(create) X(remove) X(rename) X(setattr) X(resize) X(clone) \
+	X(wipe) X(open) X(close) X(fstat) X(read) X(write) X(flush) X(truncate) \
+	X(allocate) X(seek) X(copy)
+#define X(name) OP_##name,
+enum op { POOLFS_OPS(X) OP_COUNT };
+#undef X
+extern const char *const op_names[OP_COUNT];
+
+struct pool *backend_pool_new(const struct backend *b, const struct pool_def *def);
+void backend_pool_free(struct pool *p);         /* calls fini */
+
+int pool_check(struct pool *p, bool *active, struct err *e);
+int pool_build(struct pool *p, enum build mode, struct err *e);
+int pool_start(struct pool *p, struct err *e);
+int pool_stop(struct pool *p, struct err *e);
+int pool_erase(struct pool *p, struct err *e);
+int pool_usage(struct pool *p, struct pool_usage *u, struct err *e);
+int pool_list(struct pool *p, vol_found_f *found, void *arg, struct err *e);
+int pool_sync(struct pool *p, struct err *e);
+int vol_stat(struct pool *p, const char *name, struct vol_stat *st, struct err *e);
+int vol_readlink(struct pool *p, const char *name, char *to, size_t size, struct err *e);
+/* opened NULL: create only. */
+int vol_create(struct pool *p, const char *name, const struct vol_create *c,
+	       struct vol **opened, struct err *e);
+int vol_remove(struct pool *p, const char *name, struct err *e);
+int vol_rename(struct pool *p, const char *from, const char *to, unsigned flags,
+	       struct err *e);
+int vol_setattr(struct pool *p, const char *name, const struct vol_attr *a, struct err *e);
+int vol_resize(struct pool *p, const char *name, uint64_t size, unsigned flags,
+	       struct err *e);
+int vol_clone(struct pool *p, const char *from, const char *to, unsigned flags,
+	      struct progress *pr, struct err *e);
+int vol_wipe(struct pool *p, const char *name, enum wipe how, struct progress *pr,
+	     struct err *e);
+int vol_open(struct pool *p, const char *name, int flags, struct vol **v, struct err *e);
+int vol_close(struct vol *v, struct err *e);
+int vol_fstat(struct vol *v, struct vol_stat *st, struct err *e);
+ssize_t vol_read(struct vol *v, void *data, size_t len, uint64_t off, struct err *e);
+ssize_t vol_write(struct vol *v, const void *data, size_t len, uint64_t off, struct err *e);
+int vol_flush(struct vol *v, bool data_only, struct err *e);
+int vol_truncate(struct vol *v, uint64_t size, struct err *e);
+int vol_allocate(struct vol *v, int mode, uint64_t off, uint64_t len, struct err *e);
+int vol_seek(struct vol *v, uint64_t off, int whence, uint64_t *found, struct err *e);
+ssize_t vol_copy(struct vol *from, uint64_t from_off, struct vol *to, uint64_t to_off,
+		 size_t len, struct err *e);
+int vol_fd(struct vol *v);
+/* True if submit does not block the calling thread. */
+bool vol_is_async(struct vol *v);
+void vol_submit(struct vol *v, struct io *io);
+void vol_cancel(struct vol *v, struct io *io);
+
+/* ---- faults (fault.c) -------------------------------------------------- */
+
+/* For tests and debugging: makes the Nth call of one operation fail, wait or
+ * hang, on any type, before the driver sees it. Off (and free) until the first
+ * rule. Rules, one a line:
+ *    POOL OP N fail ERRNO-NAME       the Nth call from now (0: every call)
+ *    POOL OP N delay MILLISECONDS
+ *    POOL OP N hang                  until the rule is cleared; then it goes on
+ *    clear                           drops all rules, lets the hanging go on
+ * POOL is a name or '*', OP a row of POOLFS_OPS. A read, write or flush under
+ * a delay or hang rule is held as an asynchronous driver would hold it: no
+ * thread waits, and any number may be outstanding. */
+int fault_rule(const char *line, struct err *e);
+/* The rules with the number of calls seen and of those held now. */
+void fault_show(struct buf *out);
+extern atomic_bool fault_on;
+
+#endif

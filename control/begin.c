@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * begin.c - the daemon's begin and end, as far as pools go: the store opened,
+ * the definitions loaded, what ran taken over, what shall start by itself
+ * started, with growing pauses as long as it fails.
+ *
+ * Called by the front's main. Starts run on threads of their own, a bounded
+ * number at a time, so that the mount never waits for them; one thread hands
+ * them out and ends when there is nothing left to try. Never stops a pool.
+ */
+#include "pool.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PAUSE_FIRST_MS = 1000,
+	PAUSE_MAX_MS = 60000,
+	STARTS_MAX = 64,                /* at a time */
+};
+
+/* One pool that shall run. begun: ch is in pool_begin already (a takeover). */
+struct job {
+	struct cpool *cp;
+	struct change ch;
+	bool begun;
+	uint64_t due;
+	unsigned pause;
+	struct job *next;
+};
+
+static struct {
+	pthread_mutex_t lock;           /* all of this; taken alone */
+	pthread_cond_t changed;
+	bool ready, ending;
+	unsigned threads, starts;
+	struct job *jobs;
+} begin = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* ---- tries ----------------------------------------------------------------------- */
+
+static void job_free(struct job *j)
+{
+	cpool_put(j->cp);
+	free(j);
+}
+
+/* Is the pool still to be started? Somebody may have decided otherwise. */
+static bool job_wanted(struct job *j)
+{
+	bool wanted;
+
+	mutex_lock(&pools.lock);
+	wanted = j->cp->retry && !j->cp->gone && !pools.ending;
+	mutex_unlock(&pools.lock);
+	return wanted;
+}
+
+/* One try. True: try again later. */
+static bool job_try(struct job *j)
+{
+	bool takeover = j->begun;
+	struct err e = {0};
+	int rc;
+
+	if (!takeover) {
+		if (!job_wanted(j))
+			return false;
+		rc = pool_begin(j->cp, DO_START, NULL, &j->ch, &e);
+		if (rc)
+			return rc == -EBUSY && job_wanted(j);
+	}
+	j->begun = false;
+	rc = pool_launch(&j->ch, takeover, &e);
+	if (rc)
+		log_line(j->cp->name, "start", e.code, e.text);
+	return rc && job_wanted(j);
+}
+
+static void *job_thread(void *arg)
+{
+	struct job *j = arg;
+	bool again = job_try(j);
+
+	if (!again) {
+		job_free(j);
+		j = NULL;
+	}
+	mutex_lock(&begin.lock);
+	if (j) {
+		j->due = now_ms() + j->pause;
+		j->pause = j->pause * 2 < PAUSE_MAX_MS ? j->pause * 2 : PAUSE_MAX_MS;
+		j->next = begin.jobs;
+		begin.jobs = j;
+	}
+	begin.starts--;
+	begin.threads--;
+	pthread_cond_broadcast(&begin.changed);
+	mutex_unlock(&begin.lock);
+	return NULL;
+}
+
+/* ---- handing out ------------------------------------------------------------------ */
+
+/* Locked. The job that is due first, or NULL. */
+static struct job **job_first(void)
+{
+	struct job **first = NULL;
+
+	for (struct job **j = &begin.jobs; *j; j = &(*j)->next)
+		if (!first || (*j)->due < (*first)->due)
+			first = j;
+	return first;
+}
+
+/* Locked. */
+static void job_hand_out(struct job **at)
+{
+	struct job *j = *at;
+
+	*at = j->next;
+	begin.starts++;
+	begin.threads++;
+	if (thread_start(job_thread, j))
+		return;
+	begin.starts--;
+	begin.threads--;
+	j->due = now_ms() + j->pause;
+	j->next = begin.jobs;
+	begin.jobs = j;
+}
+
+/* The daemon ends before these were tried; on disk they stay what they are. */
+static void jobs_drop(struct job *j)
+{
+	const struct err why = { EBUSY, "poolfs is ending" };
+
+	while (j) {
+		struct job *next = j->next;
+
+		if (j->begun)
+			pool_end(&j->ch, POOL_FAILED, &why);
+		job_free(j);
+		j = next;
+	}
+}
+
+static void *schedule_thread(void *arg)
+{
+	struct job *left;
+
+	(void)arg;
+	mutex_lock(&begin.lock);
+	while (!begin.ending && (begin.jobs || begin.starts)) {
+		struct job **at = job_first();
+
+		if (!at || begin.starts >= STARTS_MAX)
+			pthread_cond_wait(&begin.changed, &begin.lock);
+		else if (!cond_wait_until(&begin.changed, &begin.lock, (*at)->due))
+			job_hand_out(at);
+	}
+	left = begin.jobs;
+	begin.jobs = NULL;
+	mutex_unlock(&begin.lock);
+	jobs_drop(left);
+	mutex_lock(&begin.lock);
+	begin.threads--;
+	pthread_cond_broadcast(&begin.changed);
+	mutex_unlock(&begin.lock);
+	return NULL;
+}
+
+/* ---- where the targets lie ----------------------------------------------------------- */
+
+static void identify_one(void *arg, struct cpool *cp)
+{
+	_cleanup_free_ char *target = NULL;
+	struct err ignored = {0};
+	struct target_id id;
+	bool wanted;
+
+	(void)arg;
+	mutex_lock(&pools.lock);
+	wanted = !pools.ending && !cp->id.known && cp->def->target;
+	if (wanted)
+		target = xstrdup(cp->def->target);
+	mutex_unlock(&pools.lock);
+	if (!wanted || target_check(target, &id, &ignored))
+		return;
+	mutex_lock(&pools.lock);
+	if (!cp->id.known && cp->def->target && !strcmp(cp->def->target, target))
+		cp->id = id;
+	mutex_unlock(&pools.lock);
+}
+
+/* Not at loading: a dead file server would hold up the mount. */
+static void *identify_thread(void *arg)
+{
+	(void)arg;
+	cpool_each(identify_one, NULL);
+	mutex_lock(&begin.lock);
+	begin.threads--;
+	pthread_cond_broadcast(&begin.changed);
+	mutex_unlock(&begin.lock);
+	return NULL;
+}
+
+/* ---- begin ------------------------------------------------------------------------------ */
+
+static void job_add(struct job **list, struct cpool *cp, const struct change *ch)
+{
+	struct job *j = xcalloc(1, sizeof(*j));
+
+	j->cp = cpool_get(cp);
+	if (ch) {
+		j->ch = *ch;
+		j->begun = true;
+	}
+	j->due = now_ms();
+	j->pause = PAUSE_FIRST_MS;
+	j->next = *list;
+	*list = j;
+}
+
+/* The pool that ran under this definition; one without a file of its own any
+ * more is shown as long as it runs. Counted. */
+static struct cpool *adopt_pool(const char *name, const struct pool_def *live)
+{
+	struct cpool *cp = cpool_find(name);
+
+	if (cp)
+		return cp;
+	cp = cpool_new(name, def_copy(live));
+	cp->persistent = false;
+	cpool_get(cp);
+	mutex_lock(&pools.lock);
+	registry_add(cp);
+	mutex_unlock(&pools.lock);
+	return cp;
+}
+
+static int adopt(const char *name, struct job **list, struct err *e)
+{
+	_cleanup_buf_ struct buf xml = {0};
+	struct pool_def *live = NULL;
+	struct change ch;
+	struct cpool *cp;
+	int rc;
+
+	/* Stopped, but a crash came before it was forgotten. */
+	if (store_stopped(pools.store, name))
+		return store_remove(pools.store, STORE_RUNNING, name, e);
+	rc = name_check(NAME_POOL, name, e);
+	if (!rc)
+		rc = store_read(pools.store, STORE_RUNNING, name, &xml, e);
+	if (!rc)
+		rc = def_parse(xml.data ? xml.data : "", xml.len, name, &live, e);
+	if (!rc && !backend_find(live->type))
+		rc = err_set(e, EINVAL, "pool type '%s' is not known here", live->type);
+	if (!rc) {
+		if (!live->uuid[0])
+			uuid_make(live->uuid);
+		cp = adopt_pool(name, live);
+		rc = pool_begin(cp, DO_START, live, &ch, e);
+		if (!rc) {
+			mutex_lock(&pools.lock);
+			cp->retry = cp->recorded = true;
+			mutex_unlock(&pools.lock);
+			job_add(list, cp, &ch);
+		}
+		cpool_put(cp);
+	}
+	def_free(live);
+	return rc;
+}
+
+static void autostart_one(void *arg, struct cpool *cp)
+{
+	bool wanted;
+
+	mutex_lock(&pools.lock);
+	wanted = cp->autostart && cp->state == POOL_INACTIVE;
+	mutex_unlock(&pools.lock);
+	if (!wanted || store_stopped(pools.store, cp->name))
+		return;
+	mutex_lock(&pools.lock);
+	cp->retry = true;
+	mutex_unlock(&pools.lock);
+	job_add(arg, cp, NULL);
+}
+
+void control_begin(void)
+{
+	struct job *jobs = NULL;
+	struct names n = {0};
+	struct err e = {0};
+
+	if (store_each(pools.store, STORE_RUNNING, names_add, &n, &e))
+		log_line(NULL, "takeover", e.code, e.text);
+	for (size_t i = 0; i < n.count; i++) {
+		if (adopt(n.name[i], &jobs, &e))
+			log_line(n.name[i], "takeover", e.code, e.text);
+		free(n.name[i]);
+	}
+	free(n.name);
+	cpool_each(autostart_one, &jobs);
+
+	mutex_lock(&begin.lock);
+	begin.jobs = jobs;
+	begin.threads++;
+	if (!thread_start(identify_thread, NULL))
+		begin.threads--;
+	if (jobs) {
+		begin.threads++;
+		if (!thread_start(schedule_thread, NULL)) {
+			begin.threads--;
+			begin.jobs = NULL;
+		} else {
+			jobs = NULL;
+		}
+	}
+	mutex_unlock(&begin.lock);
+	if (jobs)
+		log_line(NULL, "begin", EAGAIN, "cannot start a thread: no pool is started");
+	jobs_drop(jobs);
+}
+
+/* ---- init and end --------------------------------------------------------------------------- */
+
+int control_init(const struct control_options *o, struct err *e)
+{
+	int rc;
+
+	if (!begin.ready) {
+		cond_init(&begin.changed);
+		cond_init(&pools.idle);
+		begin.ready = true;
+	}
+	rc = store_open(o->source, o->rundir, &pools.store, e);
+	if (rc)
+		return rc;
+	target_set_mount(o->mountpoint);
+	mutex_lock(&begin.lock);
+	begin.ending = false;
+	mutex_unlock(&begin.lock);
+	mutex_lock(&pools.lock);
+	pools.ending = false;
+	pools.fault = o->fault;
+	mutex_unlock(&pools.lock);
+	rc = registry_load(e);
+	if (rc)
+		control_end();
+	return rc;
+}
+
+/* Empties the registry. A pool in the midst of a change is left to it. */
+static void registry_close(void)
+{
+	struct cpool **all;
+	size_t n;
+
+	mutex_lock(&pools.lock);
+	all = pools.all;
+	n = pools.count;
+	pools.all = NULL;
+	pools.count = pools.cap = 0;
+	for (size_t i = 0; i < n; i++)
+		all[i]->gone = true;
+	mutex_unlock(&pools.lock);
+	for (size_t i = 0; i < n; i++) {
+		struct run *r = NULL;
+
+		mutex_lock(&pools.lock);
+		if (!all[i]->busy) {
+			r = all[i]->run;
+			all[i]->run = NULL;
+		}
+		mutex_unlock(&pools.lock);
+		/* Nobody enters it any more; the driver does not stop. */
+		if (r)
+			run_set_state(r, POOL_INACTIVE, NULL);
+		run_put(r);
+		cpool_put(all[i]);
+	}
+	free(all);
+}
+
+void control_end(void)
+{
+	uint64_t until = now_ms() + END_WAIT_MS;
+	bool quiet;
+
+	mutex_lock(&pools.lock);
+	pools.ending = true;
+	mutex_unlock(&pools.lock);
+	mutex_lock(&begin.lock);
+	begin.ending = true;
+	pthread_cond_broadcast(&begin.changed);
+	while (begin.threads && cond_wait_until(&begin.changed, &begin.lock, until))
+		;
+	quiet = !begin.threads;
+	mutex_unlock(&begin.lock);
+	mutex_lock(&pools.lock);
+	while (pools.changes && cond_wait_until(&pools.idle, &pools.lock, until))
+		;
+	quiet &= !pools.changes;
+	mutex_unlock(&pools.lock);
+
+	registry_close();
+	/* What still hangs may yet want to write: then the lock on SOURCE goes
+	 * with the process. */
+	if (!quiet || !pools.store)
+		return;
+	store_close(pools.store);
+	pools.store = NULL;
+	target_set_mount(NULL);
+}
+
+const char *control_source(void)
+{
+	return store_source(pools.store);
+}
+
+bool control_fault_enabled(void)
+{
+	return pools.fault;
+}

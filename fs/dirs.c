@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * dirs.c - listings: opendir, readdir, readdirplus.
+ *
+ * A listing is a snapshot of names, taken at the first read and again after a
+ * rewinddir. The driver lists names only; attributes come with readdirplus,
+ * one stat each, and a volume that fails it is shown by its name alone.
+ */
+#include "fs.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct dirent_kept {
+	uint64_t ino;
+	size_t name;            /* offset into names */
+	mode_t type;
+};
+
+/* Counted: a read that was given up may still be at work after closedir. */
+struct listing {
+	atomic_int refs;
+	pthread_mutex_t mu;
+	bool taken;
+	struct buf names;
+	struct dirent_kept *entries;
+	size_t count, cap;
+};
+
+static void keep(struct listing *l, const char *name, uint64_t ino, mode_t type)
+{
+	if (l->count == l->cap) {
+		l->cap = l->cap ? l->cap * 2 : 32;
+		l->entries = xrealloc(l->entries, l->cap * sizeof *l->entries);
+	}
+	l->entries[l->count++] = (struct dirent_kept){ ino, l->names.len, type };
+	buf_add(&l->names, name, strlen(name) + 1);
+}
+
+static void listing_put(void *arg)
+{
+	struct listing *l = arg;
+
+	if (atomic_fetch_sub(&l->refs, 1) != 1)
+		return;
+	pthread_mutex_destroy(&l->mu);
+	buf_release(&l->names);
+	free(l->entries);
+	free(l);
+}
+
+/* The number that a stat of the entry will show. */
+static void keep_child(struct listing *l, struct req *r, const char *name)
+{
+	struct node *n;
+	struct stat st;
+
+	if (lookup_child(r, r->node, name, &n, &st) < 0)
+		return;
+	keep(l, name, st.st_ino, st.st_mode & S_IFMT);
+	node_put(n, 1);
+}
+
+struct walk {
+	struct listing *l;
+	struct req *r;
+};
+
+static bool found_volume(void *arg, const char *name, uint64_t ino, mode_t type)
+{
+	struct walk *w = arg;
+
+	keep(w->l, name, vol_ino(w->r->run, ino), type);
+	return !atomic_load_explicit(&w->r->answered, memory_order_relaxed);
+}
+
+static void found_run(void *arg, struct cpool *cp)
+{
+	struct walk *w = arg;
+	struct run *run = cpool_run(cp);
+
+	if (!run)
+		return;
+	if (!run_dead(run))
+		keep(w->l, cpool_name(cp), vol_ino(run, 0), S_IFDIR);
+	run_put(run);
+}
+
+static void found_cpool(void *arg, struct cpool *cp)
+{
+	struct walk *w = arg;
+	_cleanup_free_ char *file = xasprintf("%s.xml", cpool_name(cp));
+
+	keep_child(w->l, w->r, file);
+	keep_child(w->l, w->r, cpool_name(cp));
+}
+
+static void found_autostart(void *arg, struct cpool *cp)
+{
+	struct walk *w = arg;
+	_cleanup_free_ char *file = xasprintf("%s.xml", cpool_name(cp));
+
+	if (cpool_autostart(cp))
+		keep_child(w->l, w->r, file);
+}
+
+static void found_scratch(void *arg, const char *name, struct scratch *s)
+{
+	struct walk *w = arg;
+
+	(void)s;
+	keep_child(w->l, w->r, name);
+}
+
+static void found_link(void *arg, const char *name)
+{
+	struct walk *w = arg;
+
+	keep_child(w->l, w->r, name);
+}
+
+static void keep_files(struct listing *l, struct req *r, enum cdir dir)
+{
+	for (const struct cfile *f = cfiles; f->name; f++)
+		if (f->dir == dir && (!f->exists || f->exists()))
+			keep_child(l, r, f->name);
+}
+
+/* .pool comes first: rm -r must meet it before anything else. */
+static int take(struct listing *l, struct req *r)
+{
+	struct walk w = { l, r };
+
+	l->count = 0;
+	l->names.len = 0;
+	keep(l, ".", 1, S_IFDIR);
+	keep(l, "..", 1, S_IFDIR);
+	if (r->node->kind != N_CPOOL && r->node->kind != N_ACTIVE && r->node->kind != N_ACTIVEPOOL)
+		keep_child(l, r, ".pool");
+	switch (r->node->kind) {
+	case N_ROOT:
+		keep_child(l, r, "control");
+		cpool_each(found_run, &w);
+		break;
+	case N_CONTROL:
+		keep_child(l, r, "pools");
+		keep_child(l, r, "active");
+		keep_child(l, r, "autostart");
+		keep_files(l, r, CDIR_CONTROL);
+		break;
+	case N_POOLS:
+		cpool_each(found_cpool, &w);
+		scratch_each(found_scratch, &w);
+		break;
+	case N_CPOOL:
+		keep_files(l, r, CDIR_POOL);
+		break;
+	case N_ACTIVE:
+		cpool_each(found_run, &w);
+		break;
+	case N_AUTOSTART:
+		cpool_each(found_autostart, &w);
+		autolink_each(found_link, &w);
+		break;
+	case N_POOL:
+		return pool_list(run_pool(r->run), found_volume, &w, &r->err);
+	default:
+		break;
+	}
+	return 0;
+}
+
+/* The entry for readdirplus; an inode number of 0 tells the kernel that there
+ * are no attributes, and it asks for them when someone does. */
+static struct node *entry_plus(struct req *r, const char *name, const struct dirent_kept *d,
+			       struct fuse_entry_param *e)
+{
+	struct node *n = NULL;
+	struct err quiet = { 0 };
+	struct stat st;
+
+	memset(e, 0, sizeof *e);
+	e->attr.st_ino = d->ino;
+	e->attr.st_mode = d->type;
+	if (strcmp(name, ".") && strcmp(name, "..") &&
+	    lookup_child(r, r->node, name, &n, &st) == 0) {
+		e->ino = n->id;
+		e->attr = st;
+		e->attr_timeout = node_timeout(n, false);
+		e->entry_timeout = node_timeout(n, true);
+	}
+	r->err = quiet;
+	return n;
+}
+
+static void do_readdir(struct req *r)
+{
+	struct listing *l = r->held;
+	_cleanup_free_ char *out = xmalloc(r->size);
+	struct node **given = NULL;
+	size_t used = 0, ngiven = 0;
+	int rc = 0;
+
+	pthread_mutex_lock(&l->mu);
+	if (!l->taken || r->off == 0)
+		rc = take(l, r);
+	l->taken = rc == 0;
+	if (r->plus && l->count > r->off)
+		given = xcalloc(l->count - r->off, sizeof *given);
+	for (size_t i = r->off; rc == 0 && i < l->count; i++) {
+		const struct dirent_kept *d = &l->entries[i];
+		const char *name = l->names.data + d->name;
+		size_t left = r->size - used, need;
+
+		if (r->plus) {
+			struct fuse_entry_param e;
+			struct node *n;
+
+			if (fuse_add_direntry_plus(r->fr, NULL, 0, name, NULL, 0) > left)
+				break;
+			n = entry_plus(r, name, d, &e);
+			need = fuse_add_direntry_plus(r->fr, out + used, left, name, &e, i + 1);
+			if (n)
+				given[ngiven++] = n;
+		} else {
+			struct stat st = { .st_ino = d->ino, .st_mode = d->type };
+
+			need = fuse_add_direntry(r->fr, out + used, left, name, &st, i + 1);
+			if (need > left)
+				break;
+		}
+		used += need;
+	}
+	pthread_mutex_unlock(&l->mu);
+	if (rc < 0) {
+		req_fail(r, rc == -ENOENT ? -ESTALE : rc);
+	} else if (!req_claim(r) || fuse_reply_buf(r->fr, out, used)) {
+		for (size_t i = 0; i < ngiven; i++)
+			node_put(given[i], 1);
+	}
+	free(given);
+}
+
+static void readdir_run(fuse_req_t fr, fuse_ino_t ino, size_t size, off_t off,
+			struct fuse_file_info *fi, bool plus)
+{
+	struct req *r = req_new(fr, ino, "list");
+
+	if (!r)
+		return;
+	r->size = size;
+	r->off = off;
+	r->plus = plus;
+	r->held = (void *)(uintptr_t)fi->fh;
+	r->held_put = listing_put;
+	atomic_fetch_add(&((struct listing *)r->held)->refs, 1);
+	req_run(r, do_readdir, opt.timeout_ms);
+}
+
+void op_readdir(fuse_req_t fr, fuse_ino_t ino, size_t size, off_t off,
+		struct fuse_file_info *fi)
+{
+	readdir_run(fr, ino, size, off, fi, false);
+}
+
+void op_readdirplus(fuse_req_t fr, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	readdir_run(fr, ino, size, off, fi, true);
+}
+
+static void do_opendir(struct req *r)
+{
+	struct listing *l;
+
+	if (r->node->run && run_dead(r->node->run)) {
+		req_fail(r, -ESTALE);
+		return;
+	}
+	l = xcalloc(1, sizeof *l);
+	l->refs = 1;
+	pthread_mutex_init(&l->mu, NULL);
+	r->fi.fh = (uintptr_t)l;
+	if (!req_claim(r) || fuse_reply_open(r->fr, &r->fi))
+		listing_put(l);
+}
+
+void op_opendir(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct req *r = req_new(fr, ino, "opendir");
+
+	if (!r)
+		return;
+	r->run = NULL;
+	r->queue = control_queue;
+	r->fi = *fi;
+	req_run(r, do_opendir, opt.timeout_ms);
+}
+
+void op_releasedir(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	listing_put((void *)(uintptr_t)fi->fh);
+	fuse_reply_err(fr, 0);
+}
+
+static void do_fsyncdir(struct req *r)
+{
+	int rc = r->node->kind == N_POOL ? pool_sync(run_pool(r->run), &r->err) : 0;
+
+	if (rc < 0)
+		req_fail(r, rc);
+	else
+		req_ok(r);
+}
+
+void op_fsyncdir(fuse_req_t fr, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct req *r = req_new(fr, ino, "sync");
+
+	(void)datasync;
+	(void)fi;
+	if (!r)
+		return;
+	req_run(r, do_fsyncdir, opt.timeout_ms);
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fs.h - the FUSE front, shared by the files of fs/ and by nobody else.
+ *
+ * How a request goes: loop.c reads it on a thread that may block, because
+ * another thread reads on. ops.c and its neighbours find the node, copy what
+ * they need into a struct req and hand it to request.c, which runs it at once,
+ * or later when its pool has too many under way. Whoever comes first answers:
+ * the work itself, the signal of the waiting program, or the deadline.
+ */
+#ifndef POOLFS_FS_H
+#define POOLFS_FS_H
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 14)
+#include "../control/control.h"
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+
+/* ---- options (main.c) ---------------------------------------------------- */
+
+struct options {
+	char *source, *mountpoint, *rundir;
+	char *extra;                    /* options for the kernel's mount, or NULL */
+	bool foreground, debug, allow_other, fault, passthrough, shrink;
+	int readdirplus;                /* 0 off, 1 always, 2 as the kernel guesses */
+	unsigned timeout_ms;            /* for a driver's answer */
+	double cache;                   /* seconds names and attributes are kept */
+};
+extern struct options opt;
+extern struct fuse_session *session;
+
+enum {
+	POOL_THREADS_MAX = 64,          /* blocking requests of one pool at a time */
+	POOL_ASYNC_MAX = 4096,          /* submitted and not completed, one pool */
+	LOCKED_MS = 800,                /* while the kernel holds the parent's lock */
+	GUARD_SECONDS = 5,
+};
+
+/* ---- nodes (tree.c) ------------------------------------------------------- */
+
+enum kind {
+	N_ROOT, N_CONTROL, N_POOLS, N_ACTIVE, N_AUTOSTART,      /* fixed directories */
+	N_CPOOL,                /* control/pools/NAME/ */
+	N_ACTIVEPOOL,           /* control/active/NAME/ */
+	N_POOL,                 /* NAME/ of one run */
+	N_VOL,
+	N_GUARD,                /* .pool */
+	N_CFILE,                /* a row of cfiles[]; a new node for each lookup */
+	N_DEF,                  /* control/pools/NAME.xml */
+	N_SCRATCH,
+	N_AUTOLINK,             /* control/autostart/NAME.xml, or a temporary name */
+};
+
+/* Requests of one pool (or of control/) under way: request.c. */
+struct queue {
+	pthread_mutex_t mu;
+	unsigned threads, async;        /* running now */
+	struct req *first, **last;      /* waiting for a place */
+};
+
+struct handle;
+struct node {
+	/* constant */
+	uint64_t id;                    /* FUSE's number, never used again */
+	_Atomic(enum kind) kind;
+	struct node *parent;            /* counted */
+	struct cpool *cp;               /* N_CPOOL, N_ACTIVEPOOL, N_CFILE of a pool; counted */
+	const struct cfile *cf;
+	struct run *run;                /* N_POOL and N_VOL; counted */
+	struct queue *queue;            /* N_POOL: its own */
+	uint64_t ident;                 /* N_VOL: vol_stat.id */
+
+	/* tree.c's lock */
+	char *name;
+	uint64_t refs;                  /* lookups of the kernel, and ours */
+	bool linked;                    /* found by its name */
+	struct node *by_id, *by_name;
+	struct scratch *scratch;        /* N_SCRATCH; counted */
+	unsigned writers;               /* N_DEF: open handles that write */
+
+	/* mu */
+	pthread_mutex_t mu;
+	struct handle *handles;         /* N_VOL: open ones */
+	int backing_id;                 /* kernel passthrough while > 0 */
+	bool mode_set, passthrough;     /* decided at the first open */
+	struct lockers *lockers;        /* locks.c */
+	struct stat seen;               /* attributes last told to the kernel */
+	struct timespec seen_at;
+	bool seen_set, cache_good;      /* pages match the file of stamp */
+	struct stat stamp;
+	atomic_uint late;               /* abandoned writes that may still land */
+};
+
+void tree_init(void);
+struct node *node_by_id(fuse_ino_t id);         /* counted; NULL: unknown (ESTALE) */
+void node_put(struct node *n, uint64_t count);
+struct node *node_get(struct node *n);
+/* The child called name if it is linked and matches (ident, run, cp as far as
+ * not 0), else a new one in its place. Counted. run, cp get counted by it. */
+struct node *node_child(struct node *parent, enum kind k, const char *name, uint64_t ident,
+			struct run *run, struct cpool *cp, const struct cfile *cf);
+struct node *node_find(struct node *parent, const char *name);  /* counted or NULL */
+void node_unlink(struct node *parent, const char *name);
+void node_rename(struct node *from_dir, const char *from, struct node *to_dir,
+		 const char *to, bool exchange);
+char *node_name(struct node *n);                /* a copy */
+bool node_linked(struct node *n);
+/* A definition's node becomes a scratch file's (vim's backup). */
+void node_become_scratch(struct node *n, struct scratch *s);
+/* The file row or cpool-less attributes of everything but volumes. */
+void node_stat(struct node *n, const struct caller *who, struct stat *st);
+uint64_t vol_ino(struct run *r, uint64_t ino);
+/* Attributes of a volume as the mount shows them. */
+void vol_show_stat(struct node *n, struct vol_stat *vs);
+
+/* ---- requests (request.c) -------------------------------------------------- */
+
+struct req {
+	fuse_req_t fr;
+	struct fuse_ctx ctx;
+	struct node *node;              /* counted */
+	struct run *run;                /* = node->run, or NULL */
+	struct queue *queue;
+	const char *op;
+	void (*fn)(struct req *);       /* does the work; answers; may block */
+	void (*late)(struct req *);     /* at the deadline instead of ETIMEDOUT */
+	bool writes;                    /* may change data after it was given up */
+	bool entered;                   /* between run_enter and run_leave */
+	struct call call;
+	struct progress progress;
+	struct err err;
+
+	/* arguments, as the operation needs them */
+	char *name, *name2;
+	struct node *node2;
+	struct handle *h, *h2;
+	void *held;                     /* another handle, kept until the end */
+	void (*held_put)(void *);
+	struct fuse_file_info fi;
+	struct stat attr;
+	int to_set, mode, flags;
+	size_t size;
+	uint64_t off, off2;
+	char *data;
+	bool data_owned, plus;
+	struct flock lock;
+	struct io io;
+	struct vol *iovol;
+
+	/* request.c's */
+	atomic_bool answered, queued, under_io;
+	atomic_int refs;
+	bool is_async;
+	bool ended, expired, counted_late;      /* live_mu */
+	uint64_t deadline;
+	struct req *next, *live_next, **live_link;
+};
+
+/* Takes the node (counted) from the id; on an unknown one answers ESTALE and
+ * returns NULL. */
+struct req *req_new(fuse_req_t fr, fuse_ino_t ino, const char *op);
+/* Runs r->fn now, or queues it. deadline_ms 0: none. */
+void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms);
+/* True for exactly one caller, who then answers. Afterwards r->fr may be used
+ * once, for the reply. */
+bool req_claim(struct req *r);
+/* Claims and answers. req_fail records r->err when it has a sentence. */
+void req_fail(struct req *r, int negative);
+void req_ok(struct req *r);
+/* From fn: the request does not end when fn returns but with req_end, called by
+ * the completion of what fn submits afterwards, perhaps before fn returns. */
+void req_async(struct req *r);
+/* r->io goes to v now: an interrupt cancels it there. */
+void req_set_io(struct req *r, struct vol *v);
+void req_end(struct req *r);
+void requests_init(void);
+unsigned requests_live(void);
+/* Ends each wait for a volume's late write and so on: ETIMEDOUT at once if the
+ * volume takes no I/O now. */
+bool req_refuse_late(struct req *r);
+struct queue *queue_new(void);
+void queue_free(struct queue *q);
+extern struct queue *control_queue;
+void caller_of(struct req *r, struct caller *who);
+/* Logs and keeps a failure that no request carries to anyone. */
+void report(struct run *run, struct cpool *cp, const char *op, uid_t uid, const struct err *e);
+
+/* ---- operations, by file ---------------------------------------------------- */
+
+/* ops.c: names and attributes */
+void reply_node(struct req *r, struct node *n, const struct stat *st);
+int lookup_child(struct req *r, struct node *dir, const char *name, struct node **out,
+		 struct stat *st);
+double node_timeout(struct node *n, bool name);
+struct vol_attr req_attr(struct req *r);        /* what a setattr asks for, but sizes */
+extern const struct fuse_lowlevel_ops poolfs_ops;
+
+/* dirs.c */
+void op_opendir(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
+void op_readdir(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);
+void op_readdirplus(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);
+void op_releasedir(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
+void op_fsyncdir(fuse_req_t, fuse_ino_t, int, struct fuse_file_info *);
+
+/* names.c: what makes, removes and renames */
+void op_mkdir(fuse_req_t, fuse_ino_t, const char *, mode_t);
+void op_rmdir(fuse_req_t, fuse_ino_t, const char *);
+void op_unlink(fuse_req_t, fuse_ino_t, const char *);
+void op_rename(fuse_req_t, fuse_ino_t, const char *, fuse_ino_t, const char *, unsigned);
+void op_symlink(fuse_req_t, const char *, fuse_ino_t, const char *);
+void op_readlink(fuse_req_t, fuse_ino_t);
+void op_link(fuse_req_t, fuse_ino_t, fuse_ino_t, const char *);
+void op_mknod(fuse_req_t, fuse_ino_t, const char *, mode_t, dev_t);
+bool autolink_exists(const char *name);         /* a temporary name of ln -sf */
+char *autolink_text(const char *name);
+void autolink_each(void (*f)(void *, const char *), void *arg);
+
+/* volume.c: open volumes; data.c: their bytes */
+struct handle {
+	struct node *node;              /* counted */
+	struct vol *vol;
+	struct holder holder;
+	atomic_int refs;
+	bool changed;                   /* truncated or written through this handle */
+	struct handle *next, **link;    /* node->mu */
+};
+struct handle *handle_get(struct handle *h);
+void handle_put(struct handle *h);              /* the last one closes: may block */
+struct handle *node_any_handle(struct node *n); /* counted or NULL */
+void vol_open_request(struct req *r);
+void vol_create_request(struct req *r);
+void vol_release_request(struct req *r);
+void op_read(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);
+void op_write(fuse_req_t, fuse_ino_t, const char *, size_t, off_t, struct fuse_file_info *);
+void op_fsync(fuse_req_t, fuse_ino_t, int, struct fuse_file_info *);
+void op_flush(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
+void op_fallocate(fuse_req_t, fuse_ino_t, int, off_t, off_t, struct fuse_file_info *);
+void op_lseek(fuse_req_t, fuse_ino_t, off_t, int, struct fuse_file_info *);
+void op_copy_file_range(fuse_req_t, fuse_ino_t, off_t, struct fuse_file_info *, fuse_ino_t,
+			off_t, struct fuse_file_info *, size_t, int);
+
+/* locks.c: POSIX and OFD locks, held on the volume's own file */
+void op_getlk(fuse_req_t, fuse_ino_t, struct fuse_file_info *, struct flock *);
+void op_setlk(fuse_req_t, fuse_ino_t, struct fuse_file_info *, struct flock *, int);
+void locks_drop_owner(struct node *n, uint64_t owner);
+void locks_drop_handle(struct node *n, uint64_t fh);
+void locks_free(struct node *n);
+
+/* passthrough.c */
+void passthrough_init(struct fuse_conn_info *c);
+bool passthrough_on(void);
+int passthrough_hook(struct fuse_session *se);
+/* > 0, or -errno. */
+int backing_open(int fd);
+void backing_close(int id);
+int reply_open(fuse_req_t fr, struct fuse_file_info *fi, int backing_id, bool parallel);
+int reply_create(fuse_req_t fr, const struct fuse_entry_param *e, struct fuse_file_info *fi,
+		 int backing_id, bool parallel);
+
+/* ctl.c: control files, definitions, scratch files */
+void ctl_open(struct req *r);
+void ctl_create(struct req *r);
+void ctl_read(struct req *r);
+void ctl_write(struct req *r);
+void ctl_flush(struct req *r);
+void ctl_release(struct req *r);
+void ctl_fsync(struct req *r);
+void ctl_lseek(struct req *r);
+int ctl_setsize(struct req *r);
+void ctl_hold(struct req *r, uint64_t fh);      /* r->held */
+
+/* guard.c: the trip-wire of .pool */
+void guard_arm(const struct fuse_ctx *ctx);
+bool guard_tripped(const struct fuse_ctx *ctx);
+extern const char guard_text[];
+
+/* mount.c, loop.c */
+int mount_session(struct err *e);
+void mount_end(void);
+void loop_run(void);            /* starts the threads and returns */
+bool loop_ended(void);
+void mount_ready(void);         /* the kernel has greeted (main.c) */
+
+#endif

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * names.c - what makes, removes and renames: mkdir and rmdir start and stop
+ * pools, unlink deletes volumes and undefines pools, symlink sets autostart.
+ *
+ * The kernel holds the parent directory's lock meanwhile, so each answers
+ * within LOCKED_MS, whatever a driver does: mkdir with success (the pool shows
+ * `starting`), the others with EINPROGRESS, and the work goes on.
+ */
+#include "fs.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int refuse_tripped(struct req *r)
+{
+	if (!guard_tripped(&r->ctx))
+		return 0;
+	return err_set(&r->err, EPERM, "this process tried to delete '.pool': nothing is "
+		       "deleted for it for %d seconds; use rmdir to stop a pool, rm NAME/* "
+		       "to delete its volumes", GUARD_SECONDS);
+}
+
+static struct req *named(fuse_req_t fr, fuse_ino_t dir, const char *name, const char *op)
+{
+	struct req *r = req_new(fr, dir, op);
+
+	if (r)
+		r->name = xstrdup(name);
+	return r;
+}
+
+static void in_progress(struct req *r)
+{
+	struct err e = { 0 };
+
+	if (!req_claim(r))
+		return;
+	err_set(&e, EINPROGRESS, "%s of '%s' takes longer and goes on", r->op, r->name);
+	report(r->run, NULL, r->op, r->ctx.uid, &e);
+	fuse_reply_err(r->fr, EINPROGRESS);
+}
+
+static void done(struct req *r, int rc)
+{
+	if (rc < 0)
+		req_fail(r, rc);
+	else
+		req_ok(r);
+}
+
+/* ---- mkdir: start ------------------------------------------------------------- */
+
+/* The directory of the run that is starting; also called by the clock. */
+static void reply_started(struct req *r)
+{
+	bool active = r->node->kind == N_ACTIVE;
+	struct cpool *cp = cpool_find(r->name);
+	struct run *run = cp ? cpool_run(cp) : NULL;
+	struct caller who;
+	struct stat st;
+	struct node *n;
+
+	if (!run) {
+		if (cp)
+			cpool_put(cp);
+		in_progress(r);
+		return;
+	}
+	n = active ? node_child(r->node, N_ACTIVEPOOL, r->name, 0, NULL, cp, NULL)
+		   : node_child(r->node, N_POOL, r->name, 0, run, NULL, NULL);
+	caller_of(r, &who);
+	node_stat(n, &who, &st);
+	reply_node(r, n, &st);
+	run_put(run);
+	cpool_put(cp);
+}
+
+static void do_mkdir(struct req *r)
+{
+	struct cpool *cp;
+	int rc;
+
+	switch (r->node->kind) {
+	case N_ROOT:
+	case N_ACTIVE:
+		break;
+	case N_POOL:
+		req_fail(r, err_set(&r->err, EPERM, "pool '%s' has no sub-directories",
+				    run_name(r->node->run)));
+		return;
+	default:
+		req_fail(r, err_set(&r->err, EPERM, "no directory can be made here; mkdir "
+				    "NAME at the top or in control/active starts a pool"));
+		return;
+	}
+	cp = cpool_find(r->name);
+	if (!cp) {
+		req_fail(r, err_set(&r->err, ENOENT, "no pool '%s' is defined: write its XML "
+				    "to control/pools/%s.xml first", r->name, r->name));
+		return;
+	}
+	rc = cpool_start(cp, &r->err);
+	if (rc < 0) {
+		report(NULL, cp, "start", r->ctx.uid, &r->err);
+		r->err.text[0] = 0;
+		req_fail(r, rc);
+	} else {
+		reply_started(r);
+	}
+	cpool_put(cp);
+}
+
+void op_mkdir(fuse_req_t fr, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct req *r = named(fr, parent, name, "start");
+
+	(void)mode;
+	if (!r)
+		return;
+	r->run = NULL;
+	r->queue = control_queue;
+	r->late = reply_started;
+	req_run(r, do_mkdir, LOCKED_MS);
+}
+
+/* ---- rmdir: stop ---------------------------------------------------------------- */
+
+static void do_rmdir(struct req *r)
+{
+	struct cpool *cp;
+	int rc = refuse_tripped(r);
+
+	if (rc == 0 && r->node->kind != N_ROOT && r->node->kind != N_ACTIVE)
+		rc = err_set(&r->err, EPERM, "'%s' cannot be removed: to undefine a pool, rm "
+			     "its .xml file", r->name);
+	if (rc == 0 && r->node->kind == N_ROOT && !strcmp(r->name, "control"))
+		rc = err_set(&r->err, EPERM, "'control' cannot be removed");
+	if (rc < 0) {
+		req_fail(r, rc);
+		return;
+	}
+	cp = cpool_find(r->name);
+	if (!cp) {
+		req_fail(r, -ENOENT);
+		return;
+	}
+	rc = cpool_stop(cp, &r->err);
+	if (rc < 0) {
+		report(NULL, cp, "stop", r->ctx.uid, &r->err);
+		r->err.text[0] = 0;
+	} else {
+		node_unlink(r->node, r->name);
+	}
+	done(r, rc);
+	cpool_put(cp);
+}
+
+void op_rmdir(fuse_req_t fr, fuse_ino_t parent, const char *name)
+{
+	struct req *r = named(fr, parent, name, "stop");
+
+	if (!r)
+		return;
+	r->run = NULL;
+	r->queue = control_queue;
+	r->late = in_progress;
+	req_run(r, do_rmdir, LOCKED_MS);
+}
+
+/* ---- unlink ------------------------------------------------------------------------ */
+
+static int autostart_name(const char *file, char name[256])
+{
+	size_t len = strlen(file);
+
+	if (len <= 4 || len > 255 || strcmp(file + len - 4, ".xml"))
+		return -ENOENT;
+	memcpy(name, file, len - 4);
+	name[len - 4] = 0;
+	return 0;
+}
+
+static void autolink_drop(const char *name);
+
+static int unlink_here(struct req *r)
+{
+	char pool[256];
+
+	switch (r->node->kind) {
+	case N_POOL:
+		if (name_check(NAME_VOLUME, r->name, &r->err) < 0)
+			return -r->err.code;
+		return vol_remove(run_pool(r->run), r->name, &r->err);
+	case N_POOLS:
+		if (drop_is_definition(r->name, pool))
+			return cpool_undefine(pool, &r->err);
+		if (cfile_find(CDIR_POOL, r->name))
+			return -EPERM;
+		return scratch_unlink(r->name, &r->err);
+	case N_AUTOSTART:
+		if (autolink_exists(r->name)) {
+			autolink_drop(r->name);
+			return 0;
+		}
+		if (autostart_name(r->name, pool) < 0)
+			return -ENOENT;
+		return cpool_set_autostart(pool, false, &r->err);
+	default:
+		return err_set(&r->err, EPERM, "'%s' cannot be removed", r->name);
+	}
+}
+
+static void do_unlink(struct req *r)
+{
+	int rc;
+
+	if (!strcmp(r->name, ".pool")) {
+		guard_arm(&r->ctx);
+		req_fail(r, err_set(&r->err, EPERM, "'.pool' stops rm -r: use rmdir to stop a "
+				    "pool, rm NAME/* to delete its volumes"));
+		return;
+	}
+	rc = refuse_tripped(r);
+	if (rc == 0)
+		rc = unlink_here(r);
+	if (rc == 0)
+		node_unlink(r->node, r->name);
+	done(r, rc);
+}
+
+void op_unlink(fuse_req_t fr, fuse_ino_t parent, const char *name)
+{
+	struct req *r = named(fr, parent, name, "delete");
+
+	if (!r)
+		return;
+	if (!strcmp(name, ".pool")) {
+		r->run = NULL;
+		r->queue = control_queue;
+	}
+	r->late = in_progress;
+	req_run(r, do_unlink, r->node->kind == N_POOL ? LOCKED_MS : 0);
+}
+
+/* ---- rename --------------------------------------------------------------------------- */
+
+static int rename_volume(struct req *r)
+{
+	struct node *n;
+	int rc;
+
+	if (name_check(NAME_VOLUME, r->name, &r->err) < 0 ||
+	    name_check(NAME_VOLUME, r->name2, &r->err) < 0)
+		return -r->err.code;
+	rc = vol_rename(run_pool(r->run), r->name, r->name2, r->flags, &r->err);
+	if (rc < 0)
+		return rc;
+	node_rename(r->node, r->name, r->node, r->name2, r->flags & RENAME_EXCHANGE);
+	n = node_find(r->node, r->name2);
+	if (n) {
+		pthread_mutex_lock(&n->mu);
+		for (struct handle *h = n->handles; h; h = h->next)
+			run_renamed(r->run, &h->holder, r->name2);
+		pthread_mutex_unlock(&n->mu);
+		node_put(n, 1);
+	}
+	return 0;
+}
+
+static int rename_definition(struct req *r)
+{
+	struct node *n;
+	char name[256];
+	int rc;
+
+	if (!strcmp(r->name, ".pool") || !strcmp(r->name2, ".pool"))
+		return err_set(&r->err, EPERM, "'.pool' cannot be renamed");
+	n = node_find(r->node, r->name);
+	if (n && n->kind == N_CPOOL) {
+		node_put(n, 1);
+		return err_set(&r->err, EBUSY, "rename control/pools/%s.xml to rename the pool",
+			       r->name);
+	}
+	rc = drop_rename(r->name, r->name2, r->flags, r->ctx.uid, r->ctx.gid, &r->err);
+	/* The kernel moves its own node with the name: a definition that was
+	 * copied aside is the copy from now on, and its name gets a new node. */
+	if (rc == 0) {
+		node_unlink(r->node, r->name2);
+		if (n && drop_is_definition(r->name, name) &&
+		    !drop_is_definition(r->name2, name)) {
+			struct scratch *s = scratch_find(r->name2);
+
+			node_unlink(r->node, r->name);
+			if (s)
+				node_become_scratch(n, s);
+		} else if (drop_is_definition(r->name2, name)) {
+			node_unlink(r->node, r->name);
+		} else {
+			node_rename(r->node, r->name, r->node, r->name2, false);
+		}
+	}
+	if (n)
+		node_put(n, 1);
+	return rc;
+}
+
+static int autolink_rename(struct req *r);
+
+static int rename_here(struct req *r)
+{
+	if (r->node != r->node2)
+		return -EXDEV;
+	if (r->flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return err_set(&r->err, EINVAL, "rename knows no such flags");
+	switch (r->node->kind) {
+	case N_POOL:
+		return rename_volume(r);
+	case N_POOLS:
+		return rename_definition(r);
+	case N_AUTOSTART:
+		return autolink_rename(r);
+	case N_ROOT:
+		return err_set(&r->err, EBUSY, "'%s' cannot be renamed while it runs: rename "
+			       "its .xml in control/pools when it is stopped", r->name);
+	default:
+		return err_set(&r->err, EPERM, "'%s' cannot be renamed", r->name);
+	}
+}
+
+static void do_rename(struct req *r)
+{
+	done(r, rename_here(r));
+}
+
+void op_rename(fuse_req_t fr, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
+	       const char *to, unsigned flags)
+{
+	struct req *r = named(fr, parent, name, "rename");
+
+	if (!r)
+		return;
+	r->name2 = xstrdup(to);
+	r->flags = flags;
+	r->node2 = node_by_id(to_parent);
+	r->late = in_progress;
+	if (r->node != r->node2) {
+		r->run = NULL;
+		r->queue = control_queue;
+	}
+	req_run(r, do_rename, r->node->kind == N_POOL ? LOCKED_MS : 0);
+}
+
+/* ---- symbolic links: autostart ------------------------------------------------------------ */
+
+/* ln -sf makes a link under a temporary name and renames it. */
+enum { AUTOLINKS = 64 };
+static struct autolink {
+	char *name, *text;
+	uint64_t until;
+} autolinks[AUTOLINKS];
+static pthread_mutex_t autolink_mu = PTHREAD_MUTEX_INITIALIZER;
+
+static struct autolink *autolink_find(const char *name)
+{
+	for (struct autolink *l = autolinks; l < autolinks + AUTOLINKS; l++) {
+		if (l->name && l->until <= now_ms()) {
+			free(l->name);
+			free(l->text);
+			l->name = l->text = NULL;
+		}
+		if (l->name ? name && !strcmp(l->name, name) : !name)
+			return l;
+	}
+	return NULL;
+}
+
+bool autolink_exists(const char *name)
+{
+	pthread_mutex_lock(&autolink_mu);
+	bool yes = autolink_find(name) != NULL;
+	pthread_mutex_unlock(&autolink_mu);
+	return yes;
+}
+
+char *autolink_text(const char *name)
+{
+	pthread_mutex_lock(&autolink_mu);
+	struct autolink *l = autolink_find(name);
+	char *text = l ? xstrdup(l->text) : xasprintf("../pools/%s", name);
+	pthread_mutex_unlock(&autolink_mu);
+	return text;
+}
+
+void autolink_each(void (*f)(void *, const char *), void *arg)
+{
+	for (int i = 0; i < AUTOLINKS; i++) {
+		pthread_mutex_lock(&autolink_mu);
+		_cleanup_free_ char *name = autolinks[i].name ? xstrdup(autolinks[i].name) : NULL;
+		pthread_mutex_unlock(&autolink_mu);
+		if (name)
+			f(arg, name);
+	}
+}
+
+static void autolink_drop(const char *name)
+{
+	pthread_mutex_lock(&autolink_mu);
+	struct autolink *l = autolink_find(name);
+	if (l)
+		l->until = 0;
+	autolink_find(name);
+	pthread_mutex_unlock(&autolink_mu);
+}
+
+/* The pool that a link's text means: any path that ends in NAME.xml. */
+static int autolink_means(const char *text, char pool[256], struct err *e)
+{
+	const char *base = strrchr(text, '/');
+
+	if (autostart_name(base ? base + 1 : text, pool) < 0)
+		return err_set(e, EINVAL, "an autostart link leads to ../pools/NAME.xml, not to "
+			       "'%s'", text);
+	return 0;
+}
+
+static int autostart_set(const char *file, const char *text, struct err *e)
+{
+	char pool[256], meant[256];
+	struct cpool *cp;
+	bool is;
+
+	if (autostart_name(file, pool) < 0)
+		return err_set(e, EINVAL, "an autostart link is called NAME.xml");
+	if (autolink_means(text, meant, e) < 0)
+		return -e->code;
+	if (strcmp(pool, meant))
+		return err_set(e, EINVAL, "link '%s' would lead to the pool '%s'", file, meant);
+	cp = cpool_find(pool);
+	if (!cp)
+		return err_set(e, ENOENT, "no pool '%s' is defined", pool);
+	is = cpool_autostart(cp);
+	cpool_put(cp);
+	return is ? -EEXIST : cpool_set_autostart(pool, true, e);
+}
+
+static int symlink_here(struct req *r)
+{
+	char pool[256];
+	struct autolink *l;
+	int rc;
+
+	if (r->node->kind != N_AUTOSTART)
+		return err_set(&r->err, EPERM, "symbolic links are made in control/autostart only");
+	if (autostart_name(r->name, pool) == 0)
+		return autostart_set(r->name, r->name2, &r->err);
+	rc = autolink_means(r->name2, pool, &r->err);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&autolink_mu);
+	if (autolink_find(r->name)) {
+		rc = -EEXIST;
+	} else if (!(l = autolink_find(NULL))) {
+		rc = err_set(&r->err, ENOSPC, "too many temporary links: remove some");
+	} else {
+		l->name = xstrdup(r->name);
+		l->text = xstrdup(r->name2);
+		l->until = now_ms() + 60000;
+	}
+	pthread_mutex_unlock(&autolink_mu);
+	return rc;
+}
+
+static int autolink_rename(struct req *r)
+{
+	_cleanup_free_ char *text = NULL;
+	int rc;
+
+	if (!autolink_exists(r->name))
+		return err_set(&r->err, EPERM, "'%s' cannot be renamed: rm it, then ln -s anew",
+			       r->name);
+	text = autolink_text(r->name);
+	rc = autostart_set(r->name2, text, &r->err);
+	if (rc < 0 && !(rc == -EEXIST && !(r->flags & RENAME_NOREPLACE)))
+		return rc;
+	autolink_drop(r->name);
+	node_unlink(r->node, r->name2);
+	node_rename(r->node, r->name, r->node, r->name2, false);
+	return 0;
+}
+
+static void do_symlink(struct req *r)
+{
+	struct node *n;
+	struct stat st;
+	int rc = symlink_here(r);
+
+	if (rc == 0)
+		rc = lookup_child(r, r->node, r->name, &n, &st);
+	if (rc < 0)
+		req_fail(r, rc);
+	else
+		reply_node(r, n, &st);
+}
+
+void op_symlink(fuse_req_t fr, const char *text, fuse_ino_t parent, const char *name)
+{
+	struct req *r = named(fr, parent, name, "autostart");
+
+	if (!r)
+		return;
+	r->name2 = xstrdup(text);
+	req_run(r, do_symlink, 0);
+}
+
+static void do_readlink(struct req *r)
+{
+	_cleanup_free_ char *name = node_name(r->node), *text = NULL;
+	int rc = 0;
+
+	if (r->node->kind == N_VOL) {
+		text = xmalloc(4097);
+		rc = vol_readlink(run_pool(r->run), name, text, 4097, &r->err);
+	} else {
+		text = autolink_text(name);
+	}
+	if (rc < 0)
+		req_fail(r, rc);
+	else if (req_claim(r))
+		fuse_reply_readlink(r->fr, text);
+}
+
+void op_readlink(fuse_req_t fr, fuse_ino_t ino)
+{
+	struct req *r = req_new(fr, ino, "readlink");
+
+	if (r)
+		req_run(r, do_readlink, opt.timeout_ms);
+}
+
+/* ---- what there is not ----------------------------------------------------------------------- */
+
+static void do_link(struct req *r)
+{
+	req_fail(r, err_set(&r->err, EPERM, "a volume has one name: use cp, or the verb clone"));
+}
+
+void op_link(fuse_req_t fr, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct req *r = named(fr, parent, name, "link");
+
+	(void)ino;
+	if (!r)
+		return;
+	r->run = NULL;
+	req_run(r, do_link, opt.timeout_ms);
+}
+
+static void do_mknod(struct req *r)
+{
+	struct vol_create c = { .mode = r->mode & 0777, .uid = r->ctx.uid, .gid = r->ctx.gid };
+	struct node *n;
+	struct stat st;
+	int rc;
+
+	if (r->node->kind != N_POOL || !S_ISREG(r->mode))
+		rc = err_set(&r->err, EPERM, "only volumes, which are regular files, can be "
+			     "made, and only in a pool");
+	else if (name_check(NAME_VOLUME, r->name, &r->err) < 0)
+		rc = -r->err.code;
+	else
+		rc = vol_create(run_pool(r->run), r->name, &c, NULL, &r->err);
+	if (rc == 0)
+		rc = lookup_child(r, r->node, r->name, &n, &st);
+	if (rc < 0)
+		req_fail(r, rc);
+	else
+		reply_node(r, n, &st);
+}
+
+void op_mknod(fuse_req_t fr, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
+{
+	struct req *r = named(fr, parent, name, "create");
+
+	(void)dev;
+	if (!r)
+		return;
+	r->mode = mode;
+	req_run(r, do_mknod, LOCKED_MS);
+}

@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ops.c - the table of FUSE operations, and those on names and attributes.
+ *
+ * Each function takes the request's arguments over and leaves the work to
+ * req_run(), for whatever may ask a driver.
+ */
+#include "fs.h"
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* Fixed names stay for an hour; a pool's name for a second (a dead run answers
+ * ESTALE, and the kernel asks again); a volume's for opt.cache, which is how
+ * long a change made elsewhere may stay unseen. */
+double node_timeout(struct node *n, bool name)
+{
+	switch (n->kind) {
+	case N_ROOT: case N_CONTROL: case N_POOLS: case N_ACTIVE: case N_AUTOSTART:
+		return 3600;
+	case N_GUARD:
+		return n->parent->kind == N_POOL ? 1 : 3600;
+	case N_POOL:
+		return name ? 1 : opt.cache;
+	case N_VOL:
+		/* The kernel takes sizes of passed-through files from the file. */
+		return !name && n->passthrough ? 0 : opt.cache;
+	default:
+		return 0;
+	}
+}
+
+void reply_node(struct req *r, struct node *n, const struct stat *st)
+{
+	struct fuse_entry_param e = {
+		.ino = n->id,
+		.attr = *st,
+		.attr_timeout = node_timeout(n, false),
+		.entry_timeout = node_timeout(n, true),
+	};
+
+	if (!req_claim(r) || fuse_reply_entry(r->fr, &e))
+		node_put(n, 1);
+}
+
+static void told(struct node *n, const struct stat *st)
+{
+	pthread_mutex_lock(&n->mu);
+	n->seen = *st;
+	n->seen_set = true;
+	pthread_mutex_unlock(&n->mu);
+}
+
+static bool has_guard(enum kind k)
+{
+	return k == N_ROOT || k == N_CONTROL || k == N_POOLS || k == N_AUTOSTART || k == N_POOL;
+}
+
+static struct node *fixed_child(struct node *dir, const char *name)
+{
+	struct node *n = node_find(dir, name);
+
+	if (n && n->kind <= N_AUTOSTART)
+		return n;
+	if (n)
+		node_put(n, 1);
+	return NULL;
+}
+
+static struct node *child_of_pools(struct node *dir, const char *name)
+{
+	char pool[256];
+	struct scratch *s;
+	struct cpool *cp;
+	struct node *n;
+
+	if (drop_is_definition(name, pool)) {
+		cp = cpool_find(pool);
+		if (cp) {
+			cpool_put(cp);
+			return node_child(dir, N_DEF, name, 0, NULL, NULL, NULL);
+		}
+		n = node_find(dir, name);       /* being written, not defined yet */
+		if (n && n->kind == N_DEF && n->writers)
+			return n;
+		if (n)
+			node_put(n, 1);
+		return NULL;
+	}
+	cp = cpool_find(name);
+	if (cp) {
+		n = node_child(dir, N_CPOOL, name, 0, NULL, cp, NULL);
+		cpool_put(cp);
+		return n;
+	}
+	s = scratch_find(name);
+	if (!s)
+		return NULL;
+	n = node_child(dir, N_SCRATCH, name, (uintptr_t)s, NULL, NULL, NULL);
+	if (!n->scratch)
+		node_become_scratch(n, s);
+	else
+		scratch_put(s);
+	return n;
+}
+
+static struct node *child_of_run(struct node *dir, enum kind k, const char *name)
+{
+	struct cpool *cp = cpool_find(name);
+	struct run *run = cp ? cpool_run(cp) : NULL;
+	struct node *n = NULL;
+
+	if (run && !run_dead(run))
+		n = k == N_POOL ? node_child(dir, k, name, 0, run, NULL, NULL)
+				: node_child(dir, k, name, 0, NULL, cp, NULL);
+	if (run)
+		run_put(run);
+	if (cp)
+		cpool_put(cp);
+	return n;
+}
+
+static struct node *control_child(struct node *dir, const char *name)
+{
+	struct node *n = fixed_child(dir, name);
+	const struct cfile *cf;
+	struct cpool *cp;
+
+	if (n)
+		return n;
+	switch (dir->kind) {
+	case N_ROOT:
+		return child_of_run(dir, N_POOL, name);
+	case N_ACTIVE:
+		return child_of_run(dir, N_ACTIVEPOOL, name);
+	case N_POOLS:
+		return child_of_pools(dir, name);
+	case N_CONTROL:
+	case N_CPOOL:
+		cf = cfile_find(dir->kind == N_CONTROL ? CDIR_CONTROL : CDIR_POOL, name);
+		if (!cf || (cf->exists && !cf->exists()))
+			return NULL;
+		return node_child(dir, N_CFILE, name, 0, NULL, dir->cp, cf);
+	case N_AUTOSTART: {
+		size_t len = strlen(name);
+		_cleanup_free_ char *pool = xstrdup(name);
+
+		if (len > 4 && !strcmp(name + len - 4, ".xml")) {
+			pool[len - 4] = 0;
+			cp = cpool_find(pool);
+			bool on = cp && cpool_autostart(cp);
+			if (cp)
+				cpool_put(cp);
+			if (on)
+				return node_child(dir, N_AUTOLINK, name, 0, NULL, NULL, NULL);
+		}
+		return autolink_exists(name)
+			? node_child(dir, N_AUTOLINK, name, 0, NULL, NULL, NULL) : NULL;
+	}
+	default:
+		return NULL;
+	}
+}
+
+int lookup_child(struct req *r, struct node *dir, const char *name, struct node **out,
+		 struct stat *st)
+{
+	struct caller who;
+	struct node *n;
+
+	if (has_guard(dir->kind) && !strcmp(name, ".pool")) {
+		n = node_child(dir, N_GUARD, name, 0, dir->run, NULL, NULL);
+	} else if (dir->kind == N_POOL) {
+		struct vol_stat vs;
+		int rc = name_check(NAME_VOLUME, name, &r->err);
+
+		r->err.text[0] = 0;     /* no such volume, whatever the name */
+		if (rc < 0)
+			return -ENOENT;
+		rc = vol_stat(run_pool(dir->run), name, &vs, &r->err);
+		if (rc < 0)
+			return rc;
+		n = node_child(dir, N_VOL, name, vs.id, dir->run, NULL, NULL);
+		vol_show_stat(n, &vs);
+		told(n, &vs.st);
+		*st = vs.st;
+		*out = n;
+		return 0;
+	} else {
+		n = control_child(dir, name);
+	}
+	if (!n)
+		return -ENOENT;
+	caller_of(r, &who);
+	node_stat(n, &who, st);
+	*out = n;
+	return 0;
+}
+
+static void do_lookup(struct req *r)
+{
+	struct node *n;
+	struct stat st;
+	int rc = lookup_child(r, r->node, r->name, &n, &st);
+
+	if (rc < 0)
+		req_fail(r, rc);
+	else
+		reply_node(r, n, &st);
+}
+
+static void op_lookup(fuse_req_t fr, fuse_ino_t parent, const char *name)
+{
+	struct req *r = req_new(fr, parent, "lookup");
+
+	if (!r)
+		return;
+	r->name = xstrdup(name);
+	if (r->node->kind == N_VOL)
+		r->run = NULL;
+	req_run(r, do_lookup, opt.timeout_ms);
+}
+
+static void op_forget(fuse_req_t fr, fuse_ino_t ino, uint64_t times)
+{
+	struct node *n = node_by_id(ino);
+
+	fuse_reply_none(fr);
+	if (n)
+		node_put(n, times + 1);
+}
+
+static void op_forget_multi(fuse_req_t fr, size_t count, struct fuse_forget_data *f)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct node *n = node_by_id(f[i].ino);
+
+		if (n)
+			node_put(n, f[i].nlookup + 1);
+	}
+	fuse_reply_none(fr);
+}
+
+/* ---- attributes -------------------------------------------------------------- */
+
+/* By an open handle where there is one: it is the file even when the name has
+ * gone. Else by name, if the name still means the same volume. */
+static int volume_stat(struct req *r, struct node *n, struct vol_stat *vs)
+{
+	struct handle *h = node_any_handle(n);
+	int rc;
+
+	if (h) {
+		rc = vol_fstat(h->vol, vs, &r->err);
+		handle_put(h);
+	} else {
+		_cleanup_free_ char *name = node_name(n);
+
+		rc = node_linked(n) ? vol_stat(run_pool(n->run), name, vs, &r->err) : -ESTALE;
+		if (rc == -ENOENT || (!rc && vs->id != n->ident))
+			rc = -ESTALE;
+	}
+	if (rc < 0)
+		return rc;
+	vol_show_stat(n, vs);
+	told(n, &vs->st);
+	return 0;
+}
+
+static void reply_attr(struct req *r)
+{
+	struct vol_stat vs;
+	struct caller who;
+	int rc = 0;
+
+	if (r->node->kind == N_VOL) {
+		rc = volume_stat(r, r->node, &vs);
+	} else {
+		caller_of(r, &who);
+		node_stat(r->node, &who, &vs.st);
+	}
+	if (rc < 0)
+		req_fail(r, rc);
+	else if (req_claim(r))
+		fuse_reply_attr(r->fr, &vs.st, node_timeout(r->node, false));
+}
+
+/* Nodes of a pool other than volumes must answer though the driver hangs. */
+static void no_driver(struct req *r)
+{
+	if (r->node->kind != N_VOL) {
+		r->run = NULL;
+		r->queue = control_queue;
+	}
+}
+
+static void do_getattr(struct req *r)
+{
+	if (r->node->kind == N_POOL && run_dead(r->node->run))
+		req_fail(r, -ESTALE);
+	else
+		reply_attr(r);
+}
+
+static void op_getattr(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct req *r = req_new(fr, ino, "getattr");
+
+	(void)fi;
+	if (!r)
+		return;
+	no_driver(r);
+	req_run(r, do_getattr, opt.timeout_ms);
+}
+
+static int set_size(struct req *r, struct vol_stat *now)
+{
+	struct node *n = r->node;
+	_cleanup_free_ char *name = node_name(n);
+	uint64_t size = r->attr.st_size;
+	int rc;
+
+	if (r->h) {
+		r->h->changed = true;
+		return vol_truncate(r->h->vol, size, &r->err);
+	}
+	rc = volume_stat(r, n, now);
+	if (rc < 0)
+		return rc;
+	return vol_resize(run_pool(n->run), name, size,
+			  n->run && (run_pool(n->run)->ops->plain_files || opt.shrink)
+			  ? RESIZE_SHRINK : 0, &r->err);
+}
+
+struct vol_attr req_attr(struct req *r)
+{
+	struct vol_attr a = { 0 };
+
+	if (r->to_set & FUSE_SET_ATTR_MODE) {
+		a.valid |= ATTR_MODE;
+		a.mode = r->attr.st_mode & 01777;
+	}
+	if (r->to_set & FUSE_SET_ATTR_UID) {
+		a.valid |= ATTR_UID;
+		a.uid = r->attr.st_uid;
+	}
+	if (r->to_set & FUSE_SET_ATTR_GID) {
+		a.valid |= ATTR_GID;
+		a.gid = r->attr.st_gid;
+	}
+	if (r->to_set & FUSE_SET_ATTR_ATIME) {
+		a.valid |= ATTR_ATIME;
+		a.atime = r->attr.st_atim;
+		if (r->to_set & FUSE_SET_ATTR_ATIME_NOW)
+			a.atime = (struct timespec){ 0, UTIME_NOW };
+	}
+	if (r->to_set & FUSE_SET_ATTR_MTIME) {
+		a.valid |= ATTR_MTIME;
+		a.mtime = r->attr.st_mtim;
+		if (r->to_set & FUSE_SET_ATTR_MTIME_NOW)
+			a.mtime = (struct timespec){ 0, UTIME_NOW };
+	}
+	return a;
+}
+
+static int set_attr(struct req *r, struct vol_stat *now)
+{
+	struct node *n = r->node;
+	struct vol_attr a = req_attr(r);
+	_cleanup_free_ char *name = node_name(n);
+	int rc;
+
+	if (!a.valid)
+		return 0;
+	rc = volume_stat(r, n, now);
+	if (rc < 0)
+		return rc;
+	if (!node_linked(n))            /* deleted, still open: nobody will see it */
+		return 0;
+	return vol_setattr(run_pool(n->run), name, &a, &r->err);
+}
+
+static int set_volume(struct req *r)
+{
+	struct vol_stat now;
+	int rc;
+
+	if (r->to_set & FUSE_SET_ATTR_SIZE) {
+		if (req_refuse_late(r))
+			return 1;
+		rc = set_size(r, &now);
+		if (rc < 0)
+			return rc;
+	}
+	return set_attr(r, &now);
+}
+
+static void do_setattr(struct req *r)
+{
+	struct node *n = r->node;
+	int rc;
+
+	switch (n->kind) {
+	case N_VOL:
+		rc = set_volume(r);
+		if (rc > 0)
+			return;
+		break;
+	case N_CFILE: case N_DEF: case N_SCRATCH:
+		rc = ctl_setsize(r);
+		break;
+	default:
+		rc = err_set(&r->err, EPERM, "these attributes are poolfs's own");
+	}
+	if (rc < 0)
+		req_fail(r, rc);
+	else
+		reply_attr(r);
+}
+
+static void op_setattr(fuse_req_t fr, fuse_ino_t ino, struct stat *attr, int to_set,
+		       struct fuse_file_info *fi)
+{
+	struct req *r = req_new(fr, ino, "setattr");
+
+	if (!r)
+		return;
+	no_driver(r);
+	r->attr = *attr;
+	r->to_set = to_set;
+	r->writes = to_set & FUSE_SET_ATTR_SIZE;
+	if (fi) {
+		r->fi = *fi;
+		if (r->node->kind == N_VOL)
+			r->h = handle_get((struct handle *)(uintptr_t)fi->fh);
+		else
+			ctl_hold(r, fi->fh);
+	}
+	req_run(r, do_setattr, opt.timeout_ms);
+}
+
+/* df NAME: statfs comes with the inode of the directory or of a volume. */
+static void do_statfs(struct req *r)
+{
+	struct statvfs s = { .f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255 };
+	struct node *n = r->node;
+	struct pool_usage u;
+
+	while (n && n->kind != N_POOL)
+		n = n->parent;
+	if (n && run_usage(n->run, 1000, &u)) {
+		s.f_blocks = u.capacity / 4096;
+		s.f_bfree = (u.capacity - u.allocation) / 4096;
+		s.f_bavail = u.available / 4096;
+		s.f_files = u.files;
+		s.f_ffree = s.f_favail = u.files_free;
+	}
+	if (req_claim(r))
+		fuse_reply_statfs(r->fr, &s);
+}
+
+static void op_statfs(fuse_req_t fr, fuse_ino_t ino)
+{
+	struct req *r = req_new(fr, ino ? ino : FUSE_ROOT_ID, "statfs");
+
+	if (!r)
+		return;
+	r->run = NULL;
+	r->queue = control_queue;
+	req_run(r, do_statfs, opt.timeout_ms);
+}
+
+/* ---- open, create, release: by kind --------------------------------------------- */
+
+static void op_open(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct req *r = req_new(fr, ino, "open");
+
+	if (!r)
+		return;
+	r->fi = *fi;
+	no_driver(r);
+	req_run(r, r->node->kind == N_VOL ? vol_open_request : ctl_open, opt.timeout_ms);
+}
+
+static void op_create(fuse_req_t fr, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
+{
+	struct req *r = req_new(fr, parent, "create");
+
+	if (!r)
+		return;
+	r->name = xstrdup(name);
+	r->mode = mode;
+	r->fi = *fi;
+	req_run(r, r->node->kind == N_POOL ? vol_create_request : ctl_create, LOCKED_MS);
+}
+
+static void op_release(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct req *r = req_new(fr, ino, "close");
+
+	if (!r)
+		return;
+	r->fi = *fi;
+	r->run = NULL;                  /* a stopped pool's too */
+	req_run(r, r->node->kind == N_VOL ? vol_release_request : ctl_release, 0);
+}
+
+static void op_init(void *user, struct fuse_conn_info *c)
+{
+	(void)user;
+	c->max_background = 65535;      /* one queue for the whole mount */
+	c->congestion_threshold = 49151;
+	c->want &= ~(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+		     FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_FLOCK_LOCKS |
+		     FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+	if (opt.readdirplus)
+		c->want |= c->capable & FUSE_CAP_READDIRPLUS;
+	if (opt.readdirplus == 2)
+		c->want |= c->capable & FUSE_CAP_READDIRPLUS_AUTO;
+	passthrough_init(c);
+	mount_ready();
+}
+
+const struct fuse_lowlevel_ops poolfs_ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.open = op_open,
+	.create = op_create,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.release = op_release,
+	.fsync = op_fsync,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
+	.fsyncdir = op_fsyncdir,
+	.statfs = op_statfs,
+	.getlk = op_getlk,
+	.setlk = op_setlk,
+	.fallocate = op_fallocate,
+	.copy_file_range = op_copy_file_range,
+	.lseek = op_lseek,
+};

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * request.c - the life of one request: run or queued, and answered once.
+ *
+ * Three may answer: the work when it ends, the kernel's INTERRUPT (EINTR), and
+ * the deadline. req_claim() decides. A driver's call cannot be taken back, so
+ * the work of a request that was answered early goes on, and what it brings is
+ * dropped; a write of that kind keeps its volume from further I/O until it has
+ * ended. Never calls a driver itself.
+ */
+#include "fs.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <assert.h>
+#include <unistd.h>
+
+struct queue *control_queue;
+
+static pthread_mutex_t live_mu = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t live_cv;
+static struct req *live;                /* with a deadline, or interruptible */
+static unsigned live_count;
+static bool clock_asleep;
+
+struct queue *queue_new(void)
+{
+	struct queue *q = xcalloc(1, sizeof *q);
+
+	pthread_mutex_init(&q->mu, NULL);
+	q->last = &q->first;
+	return q;
+}
+
+void queue_free(struct queue *q)
+{
+	if (!q)
+		return;
+	assert(!q->first && !q->threads && !q->async);
+	pthread_mutex_destroy(&q->mu);
+	free(q);
+}
+
+static struct queue *queue_of(struct node *n)
+{
+	for (struct node *d = n; d; d = d->parent)
+		if (d->queue)
+			return d->queue;
+	return control_queue;
+}
+
+struct req *req_new(fuse_req_t fr, fuse_ino_t ino, const char *op)
+{
+	struct node *n = node_by_id(ino);
+	struct req *r;
+
+	if (!n) {
+		fuse_reply_err(fr, ESTALE);
+		return NULL;
+	}
+	r = xcalloc(1, sizeof *r);
+	r->fr = fr;
+	r->ctx = *fuse_req_ctx(fr);
+	r->node = n;
+	r->run = n->run;
+	r->queue = queue_of(n);
+	r->op = op;
+	r->refs = 1;
+	return r;
+}
+
+static void req_put(struct req *r)
+{
+	if (atomic_fetch_sub(&r->refs, 1) != 1)
+		return;
+	if (r->h)
+		handle_put(r->h);
+	if (r->h2)
+		handle_put(r->h2);
+	if (r->held)
+		r->held_put(r->held);
+	if (r->node2)
+		node_put(r->node2, 1);
+	node_put(r->node, 1);
+	free(r->name);
+	free(r->name2);
+	if (r->data_owned)
+		free(r->data);
+	free(r);
+}
+
+bool req_claim(struct req *r)
+{
+	if (atomic_exchange(&r->answered, true))
+		return false;
+	/* Waits for an interrupt callback that is just running. */
+	fuse_req_interrupt_func(r->fr, NULL, NULL);
+	return true;
+}
+
+/* Called once by whoever answers in the work's place. */
+static void given_up(struct req *r)
+{
+	struct vol *v = NULL;
+
+	atomic_store(&r->progress.cancel, true);
+	pthread_mutex_lock(&live_mu);
+	if (r->under_io && !r->ended) {
+		if (r->writes && r->node->kind == N_VOL) {
+			r->counted_late = true;
+			atomic_fetch_add(&r->node->late, 1);
+		}
+		v = r->iovol;
+	}
+	pthread_mutex_unlock(&live_mu);
+	if (v)
+		vol_cancel(v, &r->io);
+}
+
+/* With the request's own lock of libfuse held: r cannot go away meanwhile. */
+static void on_interrupt(fuse_req_t fr, void *data)
+{
+	struct req *r = data;
+
+	if (atomic_exchange(&r->answered, true))
+		return;
+	atomic_fetch_add(&r->refs, 1);
+	given_up(r);
+	fuse_reply_err(fr, EINTR);
+	req_put(r);
+}
+
+void caller_of(struct req *r, struct caller *who)
+{
+	who->uid = r->ctx.uid;
+	who->pid = r->ctx.pid;
+	who->progress = &r->progress;
+}
+
+void report(struct run *run, struct cpool *cp, const char *op, uid_t uid, const struct err *e)
+{
+	if (!e->text[0])
+		return;
+	if (!cp && run)
+		cp = run_cpool(run);
+	log_line(cp ? cpool_name(cp) : "", op, e->code, e->text);
+	if (cp)
+		cpool_set_error(cp, e->text);
+	reason_set(uid, e->text);
+}
+
+static void req_report(struct req *r)
+{
+	report(r->run, r->node->cp, r->op, r->ctx.uid, &r->err);
+}
+
+void req_fail(struct req *r, int negative)
+{
+	assert(negative < 0);
+	if (r->err.text[0])
+		req_report(r);
+	if (req_claim(r))
+		fuse_reply_err(r->fr, -negative);
+}
+
+void req_ok(struct req *r)
+{
+	if (req_claim(r))
+		fuse_reply_err(r->fr, 0);
+}
+
+/* ---- deadlines ------------------------------------------------------------- */
+
+static void live_add(struct req *r, unsigned deadline_ms)
+{
+	r->deadline = deadline_ms ? now_ms() + deadline_ms : 0;
+	pthread_mutex_lock(&live_mu);
+	r->live_next = live;
+	r->live_link = &live;
+	if (live)
+		live->live_link = &r->live_next;
+	live = r;
+	live_count++;
+	if (clock_asleep && r->deadline)
+		pthread_cond_signal(&live_cv);
+	pthread_mutex_unlock(&live_mu);
+	fuse_req_interrupt_func(r->fr, on_interrupt, r);
+}
+
+static void live_remove(struct req *r)
+{
+	pthread_mutex_lock(&live_mu);
+	r->ended = true;
+	if (r->counted_late)
+		atomic_fetch_sub(&r->node->late, 1);
+	*r->live_link = r->live_next;
+	if (r->live_next)
+		r->live_next->live_link = r->live_link;
+	live_count--;
+	pthread_mutex_unlock(&live_mu);
+}
+
+unsigned requests_live(void)
+{
+	pthread_mutex_lock(&live_mu);
+	unsigned n = live_count;
+	pthread_mutex_unlock(&live_mu);
+	return n;
+}
+
+static void expire(struct req *r)
+{
+	struct err e = { 0 };           /* r->err is the work's */
+
+	if (r->late) {
+		r->late(r);
+		return;
+	}
+	if (!req_claim(r))
+		return;
+	given_up(r);
+	if (!r->run)
+		err_set(&e, ETIMEDOUT, "%s took too long", r->op);
+	else if (r->queued)
+		err_set(&e, ETIMEDOUT, "pool '%s' does not answer and has %u requests waiting",
+			run_name(r->run), POOL_THREADS_MAX);
+	else
+		err_set(&e, ETIMEDOUT, "pool '%s' has not answered %s in time",
+			run_name(r->run), r->op);
+	report(r->run, r->node->cp, r->op, r->ctx.uid, &e);
+	fuse_reply_err(r->fr, ETIMEDOUT);
+}
+
+/* One thread looks at all deadlines every 50 ms while there are any. */
+static void *clock_run(void *arg)
+{
+	struct req *due[64];
+	unsigned idle = 0;
+
+	(void)arg;
+	pthread_mutex_lock(&live_mu);
+	for (;;) {
+		unsigned n = 0;
+		bool waiting = false;
+		uint64_t now = now_ms();
+
+		for (struct req *r = live; r && n < 64; r = r->live_next) {
+			if (!r->deadline)
+				continue;
+			waiting = true;
+			if (atomic_load(&r->answered) || r->expired)
+				continue;
+			if (r->deadline <= now ||
+			    (r->queued && r->run && run_stalled(r->run))) {
+				r->expired = true;
+				atomic_fetch_add(&r->refs, 1);
+				due[n++] = r;
+			}
+		}
+		pthread_mutex_unlock(&live_mu);
+		for (unsigned i = 0; i < n; i++) {
+			expire(due[i]);
+			req_put(due[i]);
+		}
+		idle = waiting ? 0 : idle + 1;
+		if (idle < 20 && n < 64)
+			usleep(50000);
+		pthread_mutex_lock(&live_mu);
+		if (idle >= 20) {
+			clock_asleep = true;
+			while (!live)
+				pthread_cond_wait(&live_cv, &live_mu);
+			clock_asleep = false;
+			idle = 0;
+		}
+	}
+	return NULL;
+}
+
+void requests_init(void)
+{
+	pthread_attr_t a;
+	pthread_t t;
+
+	pthread_cond_init(&live_cv, NULL);
+	control_queue = queue_new();
+	pthread_attr_init(&a);
+	pthread_attr_setstacksize(&a, 256 << 10);
+	pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+	if (pthread_create(&t, &a, clock_run, NULL))
+		abort();
+	pthread_attr_destroy(&a);
+}
+
+/* ---- running ----------------------------------------------------------------- */
+
+/* A request waiting in the queue when its pool has stalled. */
+static void refuse_stalled(struct req *r)
+{
+	err_set(&r->err, ETIMEDOUT, "pool '%s' does not answer and has %u requests waiting",
+		run_name(r->run), POOL_THREADS_MAX);
+	req_fail(r, -ETIMEDOUT);
+}
+
+static void finish(struct req *r)
+{
+	if (r->entered)
+		run_leave(&r->call);
+	live_remove(r);
+	req_put(r);
+}
+
+/* True: the request is over. False: its completion calls req_end. */
+static bool work(struct req *r)
+{
+	int rc = 0;
+	bool async;
+
+	r->queued = false;
+	if (atomic_load(&r->answered))
+		return true;
+	if (r->run) {
+		rc = run_enter(r->run, &r->call, r->op, &r->err);
+		r->entered = rc == 0;
+	}
+	if (rc < 0) {
+		req_fail(r, rc);
+		return true;
+	}
+	r->under_io = true;
+	atomic_fetch_add(&r->refs, 1);  /* an asynchronous end may come before fn returns */
+	r->fn(r);
+	async = r->is_async;
+	req_put(r);
+	return !async;
+}
+
+void req_async(struct req *r)
+{
+	r->is_async = true;
+	pthread_mutex_lock(&r->queue->mu);
+	r->queue->async++;
+	pthread_mutex_unlock(&r->queue->mu);
+}
+
+/* Runs r and then what waits in its queue, on this thread. */
+static void serve(struct req *r)
+{
+	struct queue *q = r->queue;
+	struct node *keep = node_get(r->node);  /* keeps q */
+
+	while (r) {
+		if (work(r))
+			finish(r);
+		pthread_mutex_lock(&q->mu);
+		r = q->first;
+		if (r) {
+			q->first = r->next;
+			if (!q->first)
+				q->last = &q->first;
+		} else {
+			r = NULL;
+			q->threads--;
+		}
+		pthread_mutex_unlock(&q->mu);
+	}
+	node_put(keep, 1);
+}
+
+void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
+{
+	struct queue *q = r->queue;
+	bool full;
+
+	r->fn = fn;
+	live_add(r, deadline_ms);
+	pthread_mutex_lock(&q->mu);
+	full = q->threads >= POOL_THREADS_MAX || q->async >= POOL_ASYNC_MAX;
+	if (!full)
+		q->threads++;
+	pthread_mutex_unlock(&q->mu);
+	if (!full) {
+		serve(r);
+		return;
+	}
+	if (r->run && run_stalled(r->run)) {
+		refuse_stalled(r);
+		finish(r);
+		return;
+	}
+	if (r->data && !r->data_owned) {        /* the thread's buffer is used again */
+		char *copy = xmalloc(r->size ? r->size : 1);
+
+		memcpy(copy, r->data, r->size);
+		r->data = copy;
+		r->data_owned = true;
+	}
+	pthread_mutex_lock(&q->mu);
+	if (q->threads < POOL_THREADS_MAX && q->async < POOL_ASYNC_MAX) {
+		q->threads++;           /* a place became free meanwhile */
+		pthread_mutex_unlock(&q->mu);
+		serve(r);
+		return;
+	}
+	r->next = NULL;
+	r->queued = true;
+	*q->last = r;
+	q->last = &r->next;
+	pthread_mutex_unlock(&q->mu);
+}
+
+void req_set_io(struct req *r, struct vol *v)
+{
+	pthread_mutex_lock(&live_mu);
+	r->iovol = v;
+	pthread_mutex_unlock(&live_mu);
+}
+
+void req_end(struct req *r)
+{
+	struct queue *q = r->queue;
+	struct node *keep = node_get(r->node);
+	struct req *next = NULL;
+
+	finish(r);
+	pthread_mutex_lock(&q->mu);
+	q->async--;
+	if (q->first && q->threads < POOL_THREADS_MAX && q->async < POOL_ASYNC_MAX) {
+		next = q->first;
+		q->first = next->next;
+		if (!q->first)
+			q->last = &q->first;
+		q->threads++;
+	}
+	pthread_mutex_unlock(&q->mu);
+	if (next)
+		serve(next);
+	node_put(keep, 1);
+}
+
+bool req_refuse_late(struct req *r)
+{
+	if (r->node->kind != N_VOL || !atomic_load(&r->node->late))
+		return false;
+	_cleanup_free_ char *name = node_name(r->node);
+	req_fail(r, err_set(&r->err, ETIMEDOUT,
+			    "volume '%s' takes no I/O until a write that was given up has ended",
+			    name));
+	return true;
+}

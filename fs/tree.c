@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tree.c - nodes: FUSE's numbers and the names they stand for.
+ *
+ * A number is given once and never again, so a process left inside a stopped
+ * pool meets ESTALE and not the volumes of the next run. A volume's node
+ * belongs to one file (ident): when another file takes the name behind
+ * poolfs's back, the name gets a new node. Called by all of fs/; never calls
+ * a driver.
+ */
+#include "fs.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static pthread_mutex_t tree_mu = PTHREAD_MUTEX_INITIALIZER;
+static struct node **by_id, **by_name;
+static size_t buckets, count;
+static uint64_t next_id = FUSE_ROOT_ID;
+static struct timespec born;            /* times of what has none */
+
+static uint64_t mix(uint64_t h, const void *data, size_t len)
+{
+	const unsigned char *p = data;
+
+	while (len--)
+		h = (h ^ *p++) * 0x100000001b3ULL;
+	return h;
+}
+
+static size_t name_slot(const struct node *parent, const char *name)
+{
+	uint64_t h = mix(0xcbf29ce484222325ULL, &parent->id, sizeof parent->id);
+
+	h = mix(h, name, strlen(name));
+	return (h ^ h >> 32) & (buckets - 1);
+}
+
+static void grow(void)
+{
+	size_t old = buckets;
+	struct node **ids = by_id, **names = by_name;
+
+	if (count < buckets)
+		return;
+	buckets = buckets ? buckets * 2 : 256;
+	by_id = xcalloc(buckets, sizeof *by_id);
+	by_name = xcalloc(buckets, sizeof *by_name);
+	for (size_t i = 0; i < old; i++) {
+		for (struct node *n = ids[i], *next; n; n = next) {
+			next = n->by_id;
+			n->by_id = by_id[n->id & (buckets - 1)];
+			by_id[n->id & (buckets - 1)] = n;
+		}
+		for (struct node *n = names[i], *next; n; n = next) {
+			size_t s = name_slot(n->parent, n->name);
+
+			next = n->by_name;
+			n->by_name = by_name[s];
+			by_name[s] = n;
+		}
+	}
+	free(ids);
+	free(names);
+}
+
+static struct node *find_locked(struct node *parent, const char *name)
+{
+	for (struct node *n = by_name[name_slot(parent, name)]; n; n = n->by_name)
+		if (n->parent == parent && !strcmp(n->name, name))
+			return n;
+	return NULL;
+}
+
+static void unlink_locked(struct node *n)
+{
+	struct node **p;
+
+	if (!n->linked)
+		return;
+	for (p = &by_name[name_slot(n->parent, n->name)]; *p != n; p = &(*p)->by_name)
+		;
+	*p = n->by_name;
+	n->linked = false;
+}
+
+static void link_locked(struct node *n)
+{
+	size_t s = name_slot(n->parent, n->name);
+
+	n->by_name = by_name[s];
+	by_name[s] = n;
+	n->linked = true;
+}
+
+static struct node *make_locked(struct node *parent, enum kind k, const char *name)
+{
+	struct node *n = xcalloc(1, sizeof *n);
+
+	grow();
+	n->id = next_id++;
+	n->kind = k;
+	n->name = xstrdup(name);
+	n->refs = 1;
+	pthread_mutex_init(&n->mu, NULL);
+	n->by_id = by_id[n->id & (buckets - 1)];
+	by_id[n->id & (buckets - 1)] = n;
+	count++;
+	if (parent) {
+		n->parent = parent;
+		parent->refs++;
+	}
+	return n;
+}
+
+void tree_init(void)
+{
+	static const struct { enum kind k; const char *name; } fixed[] = {
+		{ N_POOLS, "pools" }, { N_ACTIVE, "active" }, { N_AUTOSTART, "autostart" },
+	};
+	struct node *root, *control;
+
+	clock_gettime(CLOCK_REALTIME, &born);
+	root = make_locked(NULL, N_ROOT, "");
+	control = make_locked(root, N_CONTROL, "control");
+	link_locked(control);
+	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+		link_locked(make_locked(control, fixed[i].k, fixed[i].name));
+}
+
+struct node *node_by_id(fuse_ino_t id)
+{
+	struct node *n;
+
+	pthread_mutex_lock(&tree_mu);
+	for (n = by_id[id & (buckets - 1)]; n && n->id != id; n = n->by_id)
+		;
+	if (n)
+		n->refs++;
+	pthread_mutex_unlock(&tree_mu);
+	return n;
+}
+
+struct node *node_get(struct node *n)
+{
+	pthread_mutex_lock(&tree_mu);
+	n->refs++;
+	pthread_mutex_unlock(&tree_mu);
+	return n;
+}
+
+void node_put(struct node *n, uint64_t times)
+{
+	while (n) {
+		struct node *parent = n->parent, **p;
+
+		pthread_mutex_lock(&tree_mu);
+		assert(n->refs >= times);
+		n->refs -= times;
+		if (n->refs) {
+			pthread_mutex_unlock(&tree_mu);
+			return;
+		}
+		unlink_locked(n);
+		for (p = &by_id[n->id & (buckets - 1)]; *p != n; p = &(*p)->by_id)
+			;
+		*p = n->by_id;
+		count--;
+		pthread_mutex_unlock(&tree_mu);
+		if (n->run)
+			run_put(n->run);
+		if (n->cp)
+			cpool_put(n->cp);
+		if (n->scratch)
+			scratch_put(n->scratch);
+		if (n->lockers)
+			locks_free(n);
+		queue_free(n->queue);
+		pthread_mutex_destroy(&n->mu);
+		free(n->name);
+		free(n);
+		n = parent;
+		times = 1;
+	}
+}
+
+struct node *node_find(struct node *parent, const char *name)
+{
+	pthread_mutex_lock(&tree_mu);
+	struct node *n = find_locked(parent, name);
+	if (n)
+		n->refs++;
+	pthread_mutex_unlock(&tree_mu);
+	return n;
+}
+
+struct node *node_child(struct node *parent, enum kind k, const char *name, uint64_t ident,
+			struct run *run, struct cpool *cp, const struct cfile *cf)
+{
+	struct node *n;
+
+	pthread_mutex_lock(&tree_mu);
+	n = k == N_CFILE ? NULL : find_locked(parent, name);
+	if (n && (n->kind != k || n->ident != ident || n->run != run || n->cp != cp)) {
+		unlink_locked(n);
+		n = NULL;
+	}
+	if (n) {
+		n->refs++;
+	} else {
+		n = make_locked(parent, k, name);
+		n->ident = ident;
+		n->cf = cf;
+		n->run = run ? run_get(run) : NULL;
+		n->cp = cp ? cpool_get(cp) : NULL;
+		if (k == N_POOL)
+			n->queue = queue_new();
+		if (k != N_CFILE)
+			link_locked(n);
+	}
+	pthread_mutex_unlock(&tree_mu);
+	return n;
+}
+
+void node_unlink(struct node *parent, const char *name)
+{
+	pthread_mutex_lock(&tree_mu);
+	struct node *n = find_locked(parent, name);
+	if (n)
+		unlink_locked(n);
+	pthread_mutex_unlock(&tree_mu);
+}
+
+static void rename_locked(struct node *n, struct node *dir, const char *to)
+{
+	assert(n->parent == dir);
+	free(n->name);
+	n->name = xstrdup(to);
+	link_locked(n);
+}
+
+/* Within one directory: poolfs moves nothing between two. */
+void node_rename(struct node *from_dir, const char *from, struct node *to_dir, const char *to,
+		 bool exchange)
+{
+	struct node *a, *b;
+
+	assert(from_dir == to_dir);
+	pthread_mutex_lock(&tree_mu);
+	a = find_locked(from_dir, from);
+	b = find_locked(to_dir, to);
+	if (a)
+		unlink_locked(a);
+	if (b)
+		unlink_locked(b);
+	if (a)
+		rename_locked(a, to_dir, to);
+	if (b && exchange)
+		rename_locked(b, from_dir, from);
+	pthread_mutex_unlock(&tree_mu);
+}
+
+char *node_name(struct node *n)
+{
+	pthread_mutex_lock(&tree_mu);
+	char *name = xstrdup(n->name);
+	pthread_mutex_unlock(&tree_mu);
+	return name;
+}
+
+bool node_linked(struct node *n)
+{
+	pthread_mutex_lock(&tree_mu);
+	bool yes = n->linked;
+	pthread_mutex_unlock(&tree_mu);
+	return yes;
+}
+
+void node_become_scratch(struct node *n, struct scratch *s)
+{
+	pthread_mutex_lock(&tree_mu);
+	n->kind = N_SCRATCH;
+	n->scratch = s;
+	pthread_mutex_unlock(&tree_mu);
+}
+
+/* ---- attributes ---------------------------------------------------------------- */
+
+/* Inode numbers people see: stable as long as they can be, and .pool's the
+ * lowest of its directory, because rm -r may go by them. What belongs to a
+ * running pool has the run's serial in the upper 16 bits; the rest has 0. */
+uint64_t vol_ino(struct run *r, uint64_t ino)
+{
+	return (uint64_t)run_serial(r) << 48 | ((ino + 16) & 0xffffffffffffULL);
+}
+
+static uint64_t plain_ino(struct node *n, const char *name)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+	const char *pool = n->cp ? cpool_name(n->cp) : "";
+
+	switch (n->kind) {
+	case N_ROOT:
+		return 1;
+	case N_GUARD:
+		if (n->parent->kind == N_POOL)
+			return (uint64_t)run_serial(n->parent->run) << 48 | 2;
+		return 2 + n->parent->kind;
+	case N_CONTROL: case N_POOLS: case N_ACTIVE: case N_AUTOSTART:
+		return 32 + n->kind;
+	case N_POOL:
+		return (uint64_t)run_serial(n->run) << 48 | 3;
+	default:
+		h = mix(h, &n->kind, sizeof n->kind);
+		h = mix(h, pool, strlen(pool) + 1);
+		h = mix(h, name, strlen(name));
+		return 1ULL << 40 | (h & 0xffffffffffULL);
+	}
+}
+
+static void pool_dir_stat(struct node *n, struct stat *st)
+{
+	struct pool_usage u;
+
+	st->st_mode = S_IFDIR | 0755;
+	if (!run_usage(n->run, 100, &u) || !u.dir.st_mode)
+		return;
+	st->st_mode = S_IFDIR | (u.dir.st_mode & 01777);
+	st->st_uid = u.dir.st_uid;
+	st->st_gid = u.dir.st_gid;
+	st->st_atim = u.dir.st_atim;
+	st->st_mtim = u.dir.st_mtim;
+	st->st_ctim = u.dir.st_ctim;
+}
+
+static void def_stat(struct node *n, const char *file, struct stat *st)
+{
+	char name[256];
+	struct cpool *cp = drop_is_definition(file, name) ? cpool_find(name) : NULL;
+
+	st->st_mode = S_IFREG | 0644;
+	if (!cp)
+		return;
+	_cleanup_buf_ struct buf b = { 0 };
+	cpool_xml(cp, &b);
+	st->st_size = b.len;
+	st->st_mtim = st->st_ctim = cpool_mtime(cp);
+	cpool_put(cp);
+	(void)n;
+}
+
+static void text_stat(const char *text, mode_t mode, struct stat *st)
+{
+	st->st_mode = mode;
+	st->st_size = strlen(text);
+}
+
+void node_stat(struct node *n, const struct caller *who, struct stat *st)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+	_cleanup_free_ char *name = node_name(n), *link = NULL;
+
+	memset(st, 0, sizeof *st);
+	st->st_ino = plain_ino(n, name);
+	st->st_nlink = 1;
+	st->st_uid = geteuid();
+	st->st_gid = getegid();
+	st->st_blksize = 4096;
+	st->st_atim = st->st_mtim = st->st_ctim = born;
+	switch (n->kind) {
+	case N_ROOT: case N_CONTROL: case N_POOLS: case N_ACTIVE: case N_AUTOSTART:
+	case N_CPOOL: case N_ACTIVEPOOL:
+		st->st_mode = S_IFDIR | 0755;
+		st->st_nlink = 2;
+		break;
+	case N_POOL:
+		st->st_nlink = 2;
+		pool_dir_stat(n, st);
+		break;
+	case N_GUARD:
+		text_stat(guard_text, S_IFREG | 0444, st);
+		break;
+	case N_CFILE:
+		if (n->cf->show)
+			n->cf->show(n->cp, who, &b);
+		st->st_mode = S_IFREG | n->cf->mode;
+		st->st_size = b.len;
+		clock_gettime(CLOCK_REALTIME, &st->st_mtim);
+		st->st_ctim = st->st_mtim;
+		break;
+	case N_DEF:
+		def_stat(n, name, st);
+		break;
+	case N_SCRATCH: {
+		uint64_t ino = st->st_ino;
+
+		scratch_stat(n->scratch, st);
+		st->st_ino = ino;
+		break;
+	}
+	case N_AUTOLINK:
+		link = autolink_text(name);
+		text_stat(link ? link : "", S_IFLNK | 0777, st);
+		break;
+	case N_VOL:
+		assert(!"a volume's attributes come from its driver");
+	}
+	st->st_blocks = (st->st_size + 511) / 512;
+}
+
+void vol_show_stat(struct node *n, struct vol_stat *vs)
+{
+	vs->st.st_ino = vol_ino(n->run, vs->st.st_ino);
+	vs->st.st_mode &= S_IFMT | 01777;
+	vs->st.st_dev = 0;
+	vs->st.st_rdev = 0;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * volume.c - open volumes: open, create, release, and what the kernel may cache.
+ *
+ * How a volume's data goes is decided at its first open and kept until the
+ * last handle is gone, because the kernel refuses a mixture (EIO): kernel
+ * passthrough where there is a local file behind it, else the kernel's page
+ * cache with requests to the daemon; O_DIRECT opens then skip the cache.
+ */
+#include "fs.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct handle *handle_get(struct handle *h)
+{
+	atomic_fetch_add(&h->refs, 1);
+	return h;
+}
+
+void handle_put(struct handle *h)
+{
+	struct err e = { 0 };
+
+	if (atomic_fetch_sub(&h->refs, 1) != 1)
+		return;
+	if (vol_close(h->vol, &e) < 0)
+		report(h->node->run, NULL, "close", 0, &e);
+	run_closed(h->node->run, &h->holder);
+	node_put(h->node, 1);
+	free(h);
+}
+
+struct handle *node_any_handle(struct node *n)
+{
+	pthread_mutex_lock(&n->mu);
+	struct handle *h = n->handles ? handle_get(n->handles) : NULL;
+	pthread_mutex_unlock(&n->mu);
+	return h;
+}
+
+/* The first open decides; see the head of this file. */
+static void decide_locked(struct node *n, struct vol *v)
+{
+	int fd = passthrough_on() ? vol_fd(v) : -1;
+
+	if (n->mode_set)
+		return;
+	n->mode_set = true;
+	n->backing_id = fd >= 0 ? backing_open(fd) : 0;
+	n->passthrough = n->backing_id > 0;
+	run_set_path(n->run, n->passthrough ? "passthrough" : "daemon");
+}
+
+static struct handle *handle_new(struct node *n, struct vol *v, pid_t pid)
+{
+	struct handle *h = xcalloc(1, sizeof *h);
+	_cleanup_free_ char *name = node_name(n);
+
+	h->node = node_get(n);
+	h->vol = v;
+	h->refs = 1;
+	run_opened(n->run, &h->holder, name, pid);
+	pthread_mutex_lock(&n->mu);
+	decide_locked(n, v);
+	h->next = n->handles;
+	h->link = &n->handles;
+	if (h->next)
+		h->next->link = &h->next;
+	n->handles = h;
+	pthread_mutex_unlock(&n->mu);
+	return h;
+}
+
+/* Out of the node's sight; requests under way may still hold it. */
+static void handle_drop(struct handle *h)
+{
+	struct node *n = h->node;
+	int id = 0;
+
+	locks_drop_handle(n, (uintptr_t)h);
+	pthread_mutex_lock(&n->mu);
+	*h->link = h->next;
+	if (h->next)
+		h->next->link = h->link;
+	if (!n->handles) {
+		id = n->backing_id;
+		n->backing_id = 0;
+		n->mode_set = n->passthrough = false;
+	}
+	pthread_mutex_unlock(&n->mu);
+	if (id > 0)
+		backing_close(id);
+	handle_put(h);
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && same_time(&a->st_mtim, &b->st_mtim) &&
+	       same_time(&a->st_ctim, &b->st_ctim);
+}
+
+/* May the kernel keep the pages of an earlier open? Only if the file is the
+ * one of then, by size and both times, and those were old enough then that a
+ * later change cannot have left them equal. Tells whether the attributes the
+ * kernel has are wrong: an open by itself does not refresh them. */
+static void judge_cache(struct node *n, const struct stat *now, bool *keep, bool *stale)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	pthread_mutex_lock(&n->mu);
+	*keep = n->cache_good && same_file(&n->stamp, now);
+	*stale = n->seen_set && !same_file(&n->seen, now);
+	n->stamp = *now;
+	n->cache_good = t.tv_sec - now->st_ctim.tv_sec > 1;
+	pthread_mutex_unlock(&n->mu);
+}
+
+static void answer_open(struct req *r, struct node *n, struct handle *h,
+			const struct stat *st, struct fuse_entry_param *e)
+{
+	bool keep, stale, parallel = false;
+	int id;
+
+	judge_cache(n, st, &keep, &stale);
+	pthread_mutex_lock(&n->mu);
+	id = n->backing_id;
+	pthread_mutex_unlock(&n->mu);
+	r->fi.fh = (uintptr_t)h;
+	r->fi.keep_cache = id <= 0 && keep;
+	if (id <= 0 && r->fi.flags & O_DIRECT)
+		r->fi.direct_io = parallel = true;
+	if (stale && !e)
+		fuse_lowlevel_notify_inval_inode(session, n->id, -1, 0);
+	if (!req_claim(r) || (e ? reply_create(r->fr, e, &r->fi, id > 0 ? id : 0, parallel)
+				: reply_open(r->fr, &r->fi, id > 0 ? id : 0, parallel))) {
+		handle_drop(h);
+		if (e)
+			node_put(n, 1);
+	}
+}
+
+enum { OPEN_FLAGS = O_ACCMODE | O_APPEND | O_DIRECT };
+
+static int open_checked(struct req *r, struct node *n, struct vol **v, struct vol_stat *vs)
+{
+	_cleanup_free_ char *name = node_name(n);
+	struct err quiet = { 0 };
+	int rc;
+
+	/* ESTALE makes the kernel look the name up again. */
+	if (!node_linked(n))
+		return -ESTALE;
+	rc = vol_open(run_pool(n->run), name, r->fi.flags & OPEN_FLAGS, v, &r->err);
+	if (rc == -ENOENT) {
+		r->err.text[0] = 0;
+		return -ESTALE;
+	}
+	if (rc < 0)
+		return rc;
+	rc = vol_fstat(*v, vs, &r->err);
+	if (rc == 0 && vs->id != n->ident)
+		rc = -ESTALE;
+	if (rc == 0 && r->fi.flags & O_TRUNC) {
+		rc = vol_truncate(*v, 0, &r->err);
+		if (rc == 0)
+			rc = vol_fstat(*v, vs, &r->err);
+	}
+	if (rc < 0)
+		vol_close(*v, &quiet);
+	return rc;
+}
+
+void vol_open_request(struct req *r)
+{
+	struct vol_stat vs;
+	struct handle *h;
+	struct vol *v;
+	int rc;
+
+	if (r->fi.flags & O_TRUNC && req_refuse_late(r))
+		return;
+	rc = open_checked(r, r->node, &v, &vs);
+	if (rc < 0) {
+		req_fail(r, rc);
+		return;
+	}
+	h = handle_new(r->node, v, r->ctx.pid);
+	h->changed = r->fi.flags & O_TRUNC;
+	vol_show_stat(r->node, &vs);
+	answer_open(r, r->node, h, &vs.st, NULL);
+}
+
+/* Exclusive first; a volume that has come into being meanwhile is opened. */
+static int create_or_open(struct req *r, struct vol **v, bool *made)
+{
+	struct pool *p = run_pool(r->run);
+	struct vol_create c = {
+		.mode = r->mode & 0777,
+		.uid = r->ctx.uid,
+		.gid = r->ctx.gid,
+		.flags = r->fi.flags & OPEN_FLAGS,
+	};
+	int rc;
+
+	for (int i = 0; i < 8; i++) {
+		rc = vol_create(p, r->name, &c, v, &r->err);
+		*made = rc == 0;
+		if (rc != -EEXIST || r->fi.flags & O_EXCL)
+			return rc;
+		rc = vol_open(p, r->name, c.flags, v, &r->err);
+		if (rc != -ENOENT)
+			break;
+		r->err.text[0] = 0;
+	}
+	if (rc == 0 && r->fi.flags & O_TRUNC) {
+		rc = vol_truncate(*v, 0, &r->err);
+		if (rc < 0)
+			vol_close(*v, &(struct err){ 0 });
+	}
+	return rc;
+}
+
+void vol_create_request(struct req *r)
+{
+	struct fuse_entry_param e = { 0 };
+	struct err quiet = { 0 };
+	struct vol_stat vs;
+	struct node *n;
+	struct handle *h;
+	struct vol *v;
+	bool made = false;
+	int rc;
+
+	if (name_check(NAME_VOLUME, r->name, &r->err) < 0) {
+		req_fail(r, -r->err.code);
+		return;
+	}
+	rc = create_or_open(r, &v, &made);
+	if (rc == 0) {
+		rc = vol_fstat(v, &vs, &r->err);
+		/* Given up meanwhile: nobody knows of the new volume. */
+		if (rc == 0 && made && atomic_load(&r->answered))
+			rc = -EINTR;
+		if (rc < 0) {
+			vol_close(v, &quiet);
+			if (made)
+				vol_remove(run_pool(r->run), r->name, &quiet);
+		}
+	}
+	if (rc < 0) {
+		req_fail(r, rc);
+		return;
+	}
+	n = node_child(r->node, N_VOL, r->name, vs.id, r->run, NULL, NULL);
+	h = handle_new(n, v, r->ctx.pid);
+	h->changed = true;
+	vol_show_stat(n, &vs);
+	e.ino = n->id;
+	e.attr = vs.st;
+	e.attr_timeout = node_timeout(n, false);
+	e.entry_timeout = node_timeout(n, true);
+	pthread_mutex_lock(&n->mu);
+	n->seen = vs.st;
+	n->seen_set = true;
+	pthread_mutex_unlock(&n->mu);
+	answer_open(r, n, h, &vs.st, &e);
+}
+
+void vol_release_request(struct req *r)
+{
+	handle_drop((struct handle *)(uintptr_t)r->fi.fh);
+	req_ok(r);
+}
