@@ -73,6 +73,7 @@ static const char *const phrases[OP_COUNT] = {
 	[OP_erase] = "cannot delete the storage of",
 	[OP_usage] = "cannot tell the usage of",
 	[OP_list] = "cannot list the volumes of",
+	[OP_sync] = "cannot bring to stable storage the names of",
 	[OP_stat] = "cannot look at",
 	[OP_readlink] = "cannot read the link",
 	[OP_create] = "cannot create",

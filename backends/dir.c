@@ -73,8 +73,7 @@ static void path_unmake(char *path, size_t made)
 {
 	for (size_t len = strlen(path); made && len >= made; ) {
 		path[len] = '\0';
-		if (rmdir(path) < 0 && errno != ENOENT && errno != ENOTDIR)
-			return;
+		rmdir(path);    /* fails for what was not reached */
 		while (len > 0 && path[--len] != '/')
 			;
 	}
@@ -138,7 +137,7 @@ static int dirp_sync(struct pool *p, struct err *e)
 {
 	struct dirp *d = p->priv;
 
-	if (fsync(d->fd))
+	if (fsync(d->started ? d->fd : -1) < 0)
 		return err_sys(e, "cannot write directory '%s' to its disk", p->def->target);
 	return 0;
 }

@@ -214,6 +214,12 @@ int dirp_list(struct pool *p, vol_found_f *found, void *arg, struct err *e)
 
 	if (fd < 0)
 		return dirp_failed(p, e);
+	/* readdir(3) takes a directory that is gone for one that is empty. */
+	if (fstat(fd, &st) == 0 && st.st_nlink == 0) {
+		close(fd);
+		errno = ENOENT;
+		return dirp_failed(p, e);
+	}
 	dir = fdopendir(fd);
 	if (!dir) {
 		rc = err_errno(e);

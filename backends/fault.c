@@ -359,20 +359,18 @@ static void rules_clear(void)
 	lock_give();
 }
 
-/* Cuts the last word off line and returns it; NULL when there is none. */
-static char *word_cut(char *line)
+/* Cuts the last word off the *len bytes of line; NULL when there is none. */
+static char *word_cut(char *line, size_t *len)
 {
-	size_t len = strlen(line);
+	size_t n = *len;
 
-	while (len && strchr(" \t\r\n", line[len - 1]))
-		line[--len] = '\0';
-	while (len && !strchr(" \t", line[len - 1]))
-		len--;
-	if (!line[len])
-		return NULL;
-	if (len)
-		line[len - 1] = '\0';
-	return line + len;
+	while (n && strchr(" \t\r\n", line[n - 1]))
+		n--;
+	line[n] = '\0';
+	while (n && !strchr(" \t", line[n - 1]))
+		n--;
+	*len = n;
+	return line[n] ? line + n : NULL;
 }
 
 static bool number_parse(const char *text, uint64_t max, uint64_t *value)
@@ -400,16 +398,18 @@ static int errno_parse(const char *name)
 /* Read from the end: the name of a pool may contain blanks. */
 static int rule_parse(char *line, struct rule *r, struct err *e)
 {
-	const char *value = NULL, *act = word_cut(line), *nth, *op;
-	size_t i;
+	size_t i, len = strlen(line);
+	const char *value = NULL, *act = word_cut(line, &len), *nth, *op;
 
 	if (act && strcmp(act, "hang") != 0) {
 		value = act;
-		act = word_cut(line);
+		act = word_cut(line, &len);
 	}
-	nth = word_cut(line);
-	op = word_cut(line);
-	if (!op)
+	nth = word_cut(line, &len);
+	op = word_cut(line, &len);
+	while (len && strchr(" \t", line[len - 1]))
+		len--;
+	if (!op || !len)
 		return err_set(e, EINVAL, "a fault rule is: POOL OP N fail ERRNO, POOL OP N "
 			       "delay MILLISECONDS, POOL OP N hang, or clear");
 	if (strcmp(act, "fail") == 0) {
@@ -435,9 +435,7 @@ static int rule_parse(char *line, struct rule *r, struct err *e)
 	if (i == OP_COUNT)
 		return err_set(e, EINVAL, "unknown operation '%s'", op);
 	r->op = (enum op)i;
-	line += strspn(line, " \t");
-	if (!*line)
-		return err_set(e, EINVAL, "a fault rule begins with a pool's name or '*'");
+	line[len] = '\0';
 	r->pool = xstrdup(line);
 	return 0;
 }

@@ -114,21 +114,30 @@ static int lex_lt(struct xml_gather *g, char c)
 	return 0;
 }
 
+/* Is what came after "<!" so far the beginning of word? */
+static bool bang_begins(struct xml_gather *g, const char *word)
+{
+	return g->bang_len <= strlen(word) && memcmp(g->bang, word, g->bang_len) == 0;
+}
+
 static int lex_bang(struct xml_gather *g, char c)
 {
+	static const char comment[] = "--", cdata[] = "[CDATA[";
+	bool inside = g->tagged && !g->scan.closed;
+
 	g->bang[g->bang_len++] = c;
-	if (g->bang_len == 2 && memcmp(g->bang, "--", 2) == 0)
-		g->lex = LEX_COMMENT;
-	else if (g->bang_len == 7 && memcmp(g->bang, "[CDATA[", 7) == 0 && g->tagged)
-		g->lex = LEX_CDATA;
-	else if (memcmp(g->bang, "--", g->bang_len) == 0 ||
-		 memcmp(g->bang, "[CDATA[", g->bang_len) == 0)
-		return 0;
-	else if (g->bang[0] == 'D' && !g->scan.closed)
+	if (bang_begins(g, comment)) {
+		if (g->bang_len == sizeof comment - 1)
+			g->lex = LEX_COMMENT;
+	} else if (inside && bang_begins(g, cdata)) {
+		if (g->bang_len == sizeof cdata - 1)
+			g->lex = LEX_CDATA;
+	} else if (g->bang[0] == 'D' && !g->scan.closed) {
 		return gather_fail(g, "a document type definition (DTD) is refused; "
 				   "leave <!DOCTYPE> out");
-	else
+	} else {
 		return gather_reject(g, "'<!' begins neither a comment nor text");
+	}
 	return 0;
 }
 

@@ -112,10 +112,15 @@ static void on_error(struct xml_scan *s, const xmlError *error)
 		return;
 	if (error->code == XML_ERR_NO_MEMORY)
 		abort();
-	snprintf(text, sizeof text, "%s", error->message ? error->message : "malformed");
-	len = strlen(text);
-	while (len && (isspace((unsigned char)text[len - 1]) || text[len - 1] == '.'))
-		text[--len] = '\0';
+	/* The push parser takes a document that lacks its end for one with more. */
+	snprintf(text, sizeof text, "%s",
+		 error->code == XML_ERR_DOCUMENT_END && !s->closed ?
+			 "it ends before the root element is closed" :
+		 error->message ? error->message : "malformed");
+	len = strcspn(text, "\n");
+	while (len && strchr(" .!", text[len - 1]))
+		len--;
+	text[len] = '\0';
 	/* "Opening and ..." but not "EntityRef: ..." */
 	if (isupper((unsigned char)text[0]) && !strstr(text, "Ref:"))
 		text[0] = (char)tolower((unsigned char)text[0]);
@@ -171,41 +176,46 @@ unsigned xml_scan_line(struct xml_scan *s)
 	return line > 0 ? (unsigned)line : 1;
 }
 
+/* The value of encoding='...' in the XML declaration; false if there is none. */
+static bool encoding_find(const char *text, char encoding[40])
+{
+	const char *word;
+	size_t size;
+
+	if (strncmp(text, "<?xml", 5) != 0 || !isspace((unsigned char)text[5]))
+		return false;
+	word = strstr(text, "encoding");
+	if (!word || word > strchrnul(text, '>'))
+		return false;
+	word += strlen("encoding");
+	word += strspn(word, " \t\r\n=");
+	if (*word != '\'' && *word != '"')
+		return false;           /* the parser will say what is wrong */
+	size = strcspn(word + 1, "'\"");
+	snprintf(encoding, 40, "%.*s", (int)(size < 39 ? size : 39), word + 1);
+	return true;
+}
+
 /* UTF-16 and the like, and a declared encoding other than UTF-8, are refused
  * rather than guessed at. Looks at the start of the document. */
 static int encoding_check(const char *data, size_t len, struct err *e)
 {
-	static const char utf8[] = "UTF-8", ascii[] = "US-ASCII";
-	const char *end, *word, *stop;
-	char quote;
-	size_t size;
+	char start[512], encoding[40];
 
 	if (len >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0)
 		data += 3, len -= 3;
 	if (len == 0 || (data[0] != '<' && !isspace((unsigned char)data[0])))
 		return err_set(e, EINVAL, "bad XML in line 1: it does not begin with '<'; "
 			       "write XML in UTF-8");
-	if (len < 6 || memcmp(data, "<?xml", 5) || !isspace((unsigned char)data[5]))
+	/* More does not fit between "<?xml" and the encoding in earnest. */
+	len = len < sizeof start ? len : sizeof start - 1;
+	memcpy(start, data, len);
+	start[len] = '\0';
+	if (!encoding_find(start, encoding) || strcasecmp(encoding, "UTF-8") == 0 ||
+	    strcasecmp(encoding, "US-ASCII") == 0)
 		return 0;
-	end = memmem(data, len, "?>", 2);
-	word = end ? memmem(data, (size_t)(end - data), "encoding", 8) : NULL;
-	if (!word)
-		return 0;
-	word += 8;
-	while (word < end && (isspace((unsigned char)*word) || *word == '='))
-		word++;
-	if (word == end || (*word != '\'' && *word != '"'))
-		return 0;               /* the parser will say what is wrong */
-	quote = *word++;
-	stop = memchr(word, quote, (size_t)(end - word));
-	if (!stop)
-		return 0;
-	size = (size_t)(stop - word);
-	if ((size == sizeof utf8 - 1 && strncasecmp(word, utf8, size) == 0) ||
-	    (size == sizeof ascii - 1 && strncasecmp(word, ascii, size) == 0))
-		return 0;
-	return err_set(e, EINVAL, "bad XML in line 1: encoding '%.*s' is refused; write it in UTF-8",
-		       (int)(size < 40 ? size : 40), word);
+	return err_set(e, EINVAL, "bad XML in line 1: encoding '%s' is refused; write it in UTF-8",
+		       encoding);
 }
 
 int xml_scan_feed(struct xml_scan *s, const char *data, size_t len, bool last, struct err *e)
@@ -214,8 +224,14 @@ int xml_scan_feed(struct xml_scan *s, const char *data, size_t len, bool last, s
 		s->fed = true;
 		encoding_check(data, len, &s->err);
 	}
-	if (s->err.code == 0 && memchr(data, '\0', len))
-		scan_fail(s, "it holds a NUL byte; write XML in UTF-8");
+	if (s->err.code == 0 && memchr(data, '\0', len)) {
+		unsigned line = xml_scan_line(s);
+
+		for (; *data; data++)
+			line += *data == '\n';
+		err_set(&s->err, EINVAL, "bad XML in line %u: it holds a NUL byte; write XML in "
+			"UTF-8", line);
+	}
 	if (s->err.code == 0)
 		xmlParseChunk(s->ctxt, data, (int)len, last);
 	if (s->err.code == 0 && !s->ctxt->wellFormed)

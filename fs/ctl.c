@@ -254,6 +254,7 @@ static int run_lines(struct req *r, struct node *n)
 {
 	struct caller who;
 	const char *at = r->data, *end = r->data + r->size;
+	bool any = false;
 
 	caller_of(r, &who);
 	while (at < end) {
@@ -269,8 +270,9 @@ static int run_lines(struct req *r, struct node *n)
 		if (len && line[len - 1] == '\r')
 			line[len - 1] = 0;
 		at = nl ? nl + 1 : end;
-		if (!line[strspn(line, " \t")])
+		if (!line[strspn(line, " \t")] && (any || at < end))
 			continue;
+		any = true;
 		rc = n->cf->store(n->cp, &who, line, &r->err);
 		if (rc < 0)
 			return rc;

@@ -5,9 +5,12 @@
  * QEMU on the real path and qemu-img on the mount must see each other, so a
  * lock taken on the mount is taken on the file: for each owner (a process's
  * files, or one open file description) with an open file description of its
- * own, since that is what the kernel tells owners apart by. A volume without a
- * local file has its locks on anonymous memory: they hold within this mount.
- * flock(2) is not seen here: the kernel keeps it to the mount.
+ * own, since that is what the kernel tells owners apart by. The first owner to
+ * lock through a handle gets that handle's: so a driver that asks whether
+ * others hold locks, before it shrinks the file, does not meet the asker's. A
+ * volume without a local file has its locks on anonymous memory: they hold
+ * within this mount. flock(2) is not seen here: the kernel keeps it to the
+ * mount.
  */
 #include "fs.h"
 #include <fcntl.h>
@@ -20,6 +23,7 @@
 struct locker {
 	struct locker *next;
 	uint64_t owner, fh;
+	uint64_t home;          /* the handle whose descriptor fd is; 0: fd is ours */
 	int fd;
 };
 
@@ -40,39 +44,66 @@ static int reopen(int fd)
 	return mine < 0 ? -errno : mine;
 }
 
-static int locker_fd_locked(struct node *n, struct req *r, bool make)
+static bool handle_taken(const struct lockers *all, uint64_t fh)
+{
+	for (struct locker *l = all->first; l; l = l->next)
+		if (l->home == fh)
+			return true;
+	return false;
+}
+
+/* Fills in l->fd and l->home. */
+static int locker_open(struct lockers *all, struct locker *l, struct req *r)
+{
+	int fd = r->h ? vol_fd(r->h->vol) : -1;
+
+	if (fd >= 0 && !handle_taken(all, r->fi.fh)) {
+		l->home = r->fi.fh;
+		return l->fd = fd;
+	}
+	if (fd < 0) {
+		if (all->memory < 0)
+			all->memory = memfd_create("poolfs-locks", MFD_CLOEXEC);
+		fd = all->memory;
+	}
+	return l->fd = fd < 0 ? -ENOLCK : reopen(fd);
+}
+
+static int locker_fd_locked(struct node *n, struct req *r)
 {
 	struct lockers *all = n->lockers;
 	struct locker *l;
-	int fd;
 
-	for (l = all ? all->first : NULL; l; l = l->next)
-		if (l->owner == r->fi.lock_owner)
-			break;
+	if (!all) {
+		all = n->lockers = xcalloc(1, sizeof *all);
+		all->memory = -1;
+	}
+	for (l = all->first; l && l->owner != r->fi.lock_owner; l = l->next)
+		;
 	if (!l) {
-		if (!make)
-			return -ENOENT;
-		if (!all) {
-			all = n->lockers = xcalloc(1, sizeof *all);
-			all->memory = -1;
-		}
-		fd = r->h ? vol_fd(r->h->vol) : -1;
-		if (fd < 0) {
-			if (all->memory < 0)
-				all->memory = memfd_create("poolfs-locks", MFD_CLOEXEC);
-			fd = all->memory;
-		}
-		fd = fd < 0 ? -ENOLCK : reopen(fd);
-		if (fd < 0)
-			return fd;
-		l = xcalloc(1, sizeof *l);
-		l->owner = r->fi.lock_owner;
-		l->fd = fd;
+		struct locker new = { .owner = r->fi.lock_owner };
+		int rc = locker_open(all, &new, r);
+
+		if (rc < 0)
+			return rc;
+		l = xmalloc(sizeof *l);
+		*l = new;
 		l->next = all->first;
 		all->first = l;
 	}
 	l->fh = r->fi.fh;
 	return l->fd;
+}
+
+static void locker_free(struct locker *l)
+{
+	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	if (l->home)
+		fcntl(l->fd, F_OFD_SETLK, &all);
+	else
+		close(l->fd);
+	free(l);
 }
 
 /* Never waits: F_OFD_SETLK or F_OFD_GETLK. */
@@ -82,7 +113,7 @@ static int apply(struct req *r, int cmd)
 	int fd, rc;
 
 	pthread_mutex_lock(&n->mu);
-	fd = locker_fd_locked(n, r, true);
+	fd = locker_fd_locked(n, r);
 	r->lock.l_pid = 0;
 	rc = fd < 0 ? fd : fcntl(fd, cmd, &r->lock) ? -errno : 0;
 	pthread_mutex_unlock(&n->mu);
@@ -238,13 +269,12 @@ static void drop(struct node *n, bool by_owner, uint64_t key)
 	p = n->lockers ? &n->lockers->first : NULL;
 	while (p && *p) {
 		l = *p;
-		if ((by_owner ? l->owner : l->fh) != key) {
+		if (by_owner ? l->owner != key : l->fh != key && l->home != key) {
 			p = &l->next;
 			continue;
 		}
 		*p = l->next;
-		close(l->fd);
-		free(l);
+		locker_free(l);
 	}
 	pthread_mutex_unlock(&n->mu);
 }
@@ -265,8 +295,7 @@ void locks_free(struct node *n)
 		struct locker *l = n->lockers->first;
 
 		n->lockers->first = l->next;
-		close(l->fd);
-		free(l);
+		locker_free(l);
 	}
 	if (n->lockers->memory >= 0)
 		close(n->lockers->memory);

@@ -149,6 +149,10 @@ pf_setup() { # [OPTION...]: as on the command line, e.g. -o nopassthrough
 	pf_launch
 }
 
+pf_mode() { # passthrough or nopassthrough: pf_setup with the data on that path
+	if [ "$1" = passthrough ]; then pf_setup; else pf_setup -o nopassthrough; fi
+}
+
 pf_wait_end() { # SECONDS: the daemon's exit code, or 124 after killing it
 	local pid=$pf_pid rc
 	wait_for "$1" pf_gone
@@ -199,8 +203,12 @@ pf_define() { # NAME [TARGET]
 
 pf_start() { mkdir "$M/$1"; }
 
-pf_pool() { # NAME: defined and running, or the case ends
-	pf_define "$1" && pf_start "$1" && return
+pf_pool() { # NAME: defined and running, or the case ends; after a restart it runs by itself
+	if [ -e "$C/pools/$1.xml" ]; then
+		wait_for 10 [ -d "$M/$1" ] && return
+	else
+		pf_define "$1" && pf_start "$1" && return
+	fi
 	diag <"$C/error"
 	exit 1
 }

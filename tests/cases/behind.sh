@@ -13,7 +13,8 @@ look() { # what ls says of the volumes: name and size
 	ls -l "$M/p" | awk 'NR > 1 { print $9 "=" $5 }' | xargs
 }
 for mode in passthrough nopassthrough; do
-	if [ $mode = passthrough ]; then pf_setup && pf_pool p; else pf_setup -o nopassthrough && pf_start p; fi
+	pf_mode $mode
+	pf_pool p
 	D=$DATA/p
 	is "$(look)" "" "$mode: an empty pool"
 	echo one >"$D/a"
@@ -69,9 +70,10 @@ for mode in passthrough nopassthrough; do
 	rm "$D/f"
 	rmdir "$D"
 	sleep 0.1
-	not_ok "$mode: the directory itself is gone: an error" ls "$M/p"
-	mkdir "$D"
-	is "$(wait_for 3 ls "$M/p" && look)" "" "$mode: it is back: so is the pool"
+	not_ok "$mode: the directory itself is gone: an error" touch "$M/p/new"
+	mkdir "$D" && echo back >"$D/b"
+	is "$(look)" "b=5" "$mode: it is back: so is the pool"
+	rm "$D/b"
 	pf_stop
 done
 done_testing

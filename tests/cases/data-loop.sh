@@ -12,7 +12,8 @@ head -c 5000000 /dev/urandom >"$T/in"
 mkdir "$T/inner"
 
 for mode in passthrough nopassthrough; do
-	if [ $mode = passthrough ]; then pf_setup && pf_pool p; else pf_setup -o nopassthrough && pf_start p; fi
+	pf_mode $mode
+	pf_pool p
 	for direct in off on; do
 		what="$mode, direct-io $direct"
 		ok "$what: truncate" truncate -s 64M "$M/p/disk"

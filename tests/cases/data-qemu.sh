@@ -5,11 +5,12 @@
 # without; and QEMU's locks keep rm and shrinking away from an image in use.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
-need qemu-img qemu-io python3
+need qemu-img qemu-io qemu-nbd
 head -c 3145728 /dev/urandom >"$T/in"
 
 for mode in passthrough nopassthrough; do
-	if [ $mode = passthrough ]; then pf_setup && pf_pool p; else pf_setup -o nopassthrough && pf_start p; fi
+	pf_mode $mode
+	pf_pool p
 	cd "$M/p" || exit 1
 	ok "$mode: create raw" qemu-img create -q -f raw raw.img 10M
 	is "$(stat -c %s raw.img)" "10485760" "$mode: its size"
@@ -43,23 +44,19 @@ for mode in passthrough nopassthrough; do
 	ok "$mode: rebase" qemu-img rebase -q -f qcow2 -u -b '' o.qcow2
 
 	# Somebody has the real file open, as a virtual machine would.
-	mkfifo "$T/fifo"
-	qemu-io -f raw "$DATA/p/raw.img" <"$T/fifo" >/dev/null 2>&1 &
-	exec 8>"$T/fifo"
-	echo 'read 0 512' >&8
-	wait_for 10 grep -q "$(stat -c %i "$DATA/p/raw.img") " /proc/locks
-	is "$(pgrep -c -P $$ qemu-io)" "1" "$mode: qemu-io has the image open"
+	qemu-nbd -t -k "$T/socket" -f raw "$DATA/p/raw.img" >/dev/null 2>&1 &
+	server=$!
+	ok "$mode: a server has the image open" wait_for 10 grep -q ":$(stat -c %i "$DATA/p/raw.img") 203" /proc/locks
 	fails_with "lock" "$mode: qemu-img on the mount sees its lock" qemu-img resize -f raw raw.img 30M
 	fails_with "busy" "$mode: rm" rm raw.img
 	fails_with "busy" "$mode: shrinking" truncate -s 1M raw.img
 	like "$(cat "$C/error")" "raw.img" "$mode: and the reason names it"
 	ok "$mode: the volume is whole" cmp raw.img "$T/in"
-	echo quit >&8
-	exec 8>&-
-	wait $!
+	kill $server
+	wait $server
 	ok "$mode: after its end truncate works" truncate -s 1M raw.img
 	ok "$mode: and rm" rm raw.img
-	rm -f "$T/fifo" "$M/p"/*
+	rm -f "$M/p"/*
 	cd "$top" || exit 1
 	pf_stop
 done

@@ -10,7 +10,8 @@ head -c 1048576 /dev/urandom >"$T/meg"
 blocks() { stat -c %b "$1"; }
 
 for mode in passthrough nopassthrough; do
-	if [ $mode = passthrough ]; then pf_setup && pf_pool p; else pf_setup -o nopassthrough && pf_start p; fi
+	pf_mode $mode
+	pf_pool p
 	v=$M/p/v f=$T/f
 	cp "$T/meg" "$v" && cp "$T/meg" "$f"
 
@@ -102,7 +103,9 @@ if len(sys.argv) > 3: open(sys.argv[3], "w").close(); time.sleep(3)'
 	ok "$mode: rm of an open volume" rm "$v"
 	is "$(md5sum <&7)" "$(md5sum <"$T/meg")" "$mode: it can still be read"
 	exec 7<&-
-	fails_with "File exists" "$mode: noclobber" bash -c 'set -C; : >"$1"; : >"$1"' bash "$v"
+	: >"$v"
+	fails_with "File exists" "$mode: O_EXCL" python3 -c 'import os, sys
+os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_EXCL)' "$v"
 	chmod 600 "$v" && touch -d '2020-02-02 02:02:02' "$v"
 	is "$(stat -c '%a %Y' "$v" "$DATA/p/v" | xargs)" "600 1580608922 600 1580608922" "$mode: chmod and touch"
 	fails_with "too long" "$mode: a name of 256 bytes" touch "$M/p/$(head -c 256 /dev/zero | tr '\0' n)"

@@ -25,8 +25,9 @@ for name in '..' '.' 'a/b' '-rf' '' "$long" $'a\nb' $'a\tb' ' ' '.hidden' 'contr
 	fails_with "Invalid argument" "the name $show in the XML is refused" \
 		dd if=<(pf_xml "$name" /nowhere) of="$P/x.xml" status=none
 	like "$(cat "$C/error")" "[a-z]{3}" "$show: with a sentence"
+	ok "$show: defines nothing" [ -z "$(find "$SRC" -name '*.xml')" ]
+	rm -f "$P/x.xml"
 done
-ok "none of them defined anything" [ -z "$(find "$SRC" -name '*.xml')" ]
 fails_with "File name too long" "a file name of 300 bytes" cp <(pf_xml x /nowhere) "$P/$long.xml"
 for name in '-rf' $'a\nb' 'control'; do
 	show=$(printf %q "$name")
@@ -73,8 +74,10 @@ refused "a relative target" <<<"<pool type='dir'><target><path>images</path></ta
 refused "a bad uuid" <<<"<pool type='dir'><uuid>12345</uuid>$target</pool>"
 refused "a bad mode" <<<"<pool type='dir'><target><path>/nowhere</path><permissions><mode>9z</mode></permissions></target></pool>"
 
-# The target inside the mount itself.
-pf_xml inside "$M/control" >"$P/inside.xml" 2>/dev/null # here, or at the start
-not_ok "a pool whose target lies in the mount does not run" mkdir "$M/inside"
-like "$(cat "$C/error")" "mount" "and says why"
+# The target inside the mount itself, also by way of a link, is refused.
+ln -s "$M/control" "$T/link"
+for path in "$M/control" "$M/inside" "$M" "$M/../mnt/inside" "$T/link"; do
+	fails_with "Invalid argument" "the target ${path#"$T/"}" cp <(pf_xml x "$path") "$P/x.xml"
+	like "$(cat "$C/error")" "mount" "and says why"
+done
 done_testing

@@ -36,7 +36,7 @@ tools="cat echo cp tee dd dd_bytes sh install mv scratch rsync rsync_inplace gio
 	python_with python_pathlib python_shutil vim"
 
 pf_xml x /nowhere/x >"$T/good"
-printf "<pool type='dir'>\n  <target>\n    <pth>/nowhere</pth>\n  </target>\n</pool>\n" >"$T/bad"
+printf "<pool type='dir'>\n  <target>\n    <path>nowhere</path>\n  </target>\n</pool>\n" >"$T/bad"
 printf "<pool type='dir'>\n  <target>\n    <path>/nowhere</target>\n</pool>\n" >"$T/broken"
 head -n 3 "$T/good" >"$T/short"
 
@@ -54,12 +54,12 @@ for tool in $tools; do
 	ok "$tool redefines" "by_$tool" "$T/again" "$P/x.xml"
 	ok "$tool: the definition is the new one" grep -q '/nowhere/y<' "$P/x.xml"
 	case $tool in
-	install) ;; # it unlinks first: another pool, another uuid
+	install | mv) ;; # they unlink first: another pool, another uuid
 	*) is "$(pf_info x uuid)" "$uuid" "$tool: the pool keeps its uuid" ;;
 	esac
 	not_ok "$tool fails on bad XML over a good definition" "by_$tool" "$T/bad" "$P/x.xml"
 	case $tool in
-	install) ;;
+	install | mv) ;;
 	*) ok "$tool: the old definition stays" grep -q '/nowhere/y<' "$P/x.xml" ;;
 	esac
 	rm -f "$P"/.x.xml* "$P"/.new.tmp "$P"/x.xml~ "$P"/.goutput* "$P"/x.xml 2>/dev/null

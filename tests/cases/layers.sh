@@ -11,9 +11,8 @@ cd "$top" || exit 1
 files=$(git ls-files -co --exclude-standard 2>/dev/null || true)
 [ -n "$files" ] || files=$(find . \( -name .git -o -name build -o -name 'pools*' \) -prune -o -type f -print)
 
-up=$(grep -nE '#[[:space:]]*include[[:space:]]*[<"].*(control|fs)/' backends/*.[ch]
-	grep -nE '#[[:space:]]*include[[:space:]]*[<"]([a-z/.]*/)?(control|fs|define|drop|pool|files)\.h' backends/*.[ch]
-	grep -nE '#[[:space:]]*include[[:space:]]*[<"].*fs/' control/*.[ch]
+up=$(grep -nE '#[[:space:]]*include[[:space:]]*".*(control|fs)/' backends/*.[ch]
+	grep -nE '#[[:space:]]*include[[:space:]]*".*fs/' control/*.[ch]
 	grep -nE '#[[:space:]]*include[[:space:]]*<(fuse|libxml)' backends/*.[ch]
 	grep -nE '#[[:space:]]*include[[:space:]]*<fuse' control/*.[ch])
 is "$up" "" "no include runs up the floors"

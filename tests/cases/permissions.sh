@@ -15,7 +15,7 @@ fails_with "ermission denied" "another user sees nothing" other ls "$M"
 pf_stop
 
 pf_setup -o allow_other
-pf_start p
+pf_pool p
 chmod 755 "$DATA/p"
 echo secret >"$DATA/p/private" && chmod 600 "$DATA/p/private"
 echo public >"$DATA/p/public" && chmod 644 "$DATA/p/public"

@@ -25,8 +25,7 @@ ok "a daemon on another SOURCE" "$POOLFS" -o "rundir=$T/run2" "$T/source2" "$T/m
 ok "serves" [ -e "$T/mnt2/control/version" ]
 is "$(ls "$T/mnt2/control/pools")" "" "its own pools only"
 pf_umount "$T/mnt2"
-kill -9 "$pf_pid"
-wait "$pf_pid" 2>/dev/null
+pf_kill9
 pf_launch
 ok "the lock dies with its holder" [ -e "$C/version" ]
 done_testing

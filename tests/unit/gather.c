@@ -17,7 +17,7 @@
 
 static const char document[] =
 	"\xef\xbb\xbf<?xml version='1.0' encoding='UTF-8'?>\r\n<!-- <pool> -- ></pool> -->\n"
-	"<?pi <pool/> ?>\n<pool type='dir' a=\"</pool>\" b='/>\"'>\n"
+	"<?pi <pool/> ?>\n<pool type='dir' a=\"/pool>\" b='/>\"'>\n"
 	"<name>\xc3\xa9 &amp; &#x3c; ]]&gt;</name><e/><e  x='>'/>\n"
 	"<![CDATA[</pool><!-- ]] ]> ]]]><!----><!-- - - -></pool>- -->\n</pool  >";
 

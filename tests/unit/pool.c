@@ -767,9 +767,24 @@ static void test_takeover(void **state)
 	usleep(1300000);
 	assert_int_equal(state_of("ran"), POOL_INACTIVE);
 
-	/* clearing autostart ends the tries */
-	assert_int_equal(stop("auto", &e), 0);
-	assert_int_equal(stop("off", &e), -ENOENT);
+	/* clearing autostart ends the tries, and so does a start by hand */
+	assert_int_equal(define("late", "data-late", &e), 0);
+	assert_int_equal(define("hand", "data-hand", &e), 0);
+	assert_int_equal(cpool_set_autostart("late", true, &e), 0);
+	assert_int_equal(cpool_set_autostart("hand", true, &e), 0);
+	control_end();
+	daemon_begin();
+	control_begin();
+	assert_true(wait_state("late", POOL_FAILED, 3000));
+	assert_true(wait_state("hand", POOL_FAILED, 3000));
+	assert_int_equal(state_of("off"), POOL_INACTIVE);
+	assert_int_equal(cpool_set_autostart("late", false, &e), 0);
+	assert_true(start("hand", &e) < 0);
+	make_dir("data-late");
+	make_dir("data-hand");
+	usleep(1300000);
+	assert_int_equal(state_of("late"), POOL_FAILED);
+	assert_int_equal(state_of("hand"), POOL_FAILED);
 	cp = cpool_find("off");
 	assert_true(cpool_autostart(cp));
 	cpool_put(cp);
