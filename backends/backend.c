@@ -23,20 +23,21 @@
 
 extern const struct backend dir_backend;
 
-#define LATER(name) \
+#define LATER(name, formats) \
 	static const struct backend name##_backend = { \
 		.type = #name, \
+		.vol_formats = formats, \
 		.later = "pools of type '" #name "' come in a later version", \
 	}
-LATER(fs);
-LATER(netfs);
-LATER(logical);
-LATER(disk);
-LATER(iscsi);
-LATER(scsi);
-LATER(mpath);
-LATER(rbd);
-LATER(sheepdog);
+LATER(fs, VOL_FORMATS_OF_FILES);
+LATER(netfs, VOL_FORMATS_OF_FILES);
+LATER(logical, NULL);
+LATER(disk, "none linux fat16 fat32 linux-swap linux-lvm linux-lvm2 linux-raid extended");
+LATER(iscsi, NULL);
+LATER(scsi, NULL);
+LATER(mpath, NULL);
+LATER(rbd, "raw");
+LATER(sheepdog, NULL);
 
 const struct backend *const backends[] = {
 	&dir_backend,
@@ -76,6 +77,7 @@ static const char *const phrases[OP_COUNT] = {
 	[OP_sync] = "cannot bring to stable storage the names of",
 	[OP_stat] = "cannot look at",
 	[OP_readlink] = "cannot read the link",
+	[OP_describe] = "cannot describe",
 	[OP_create] = "cannot create",
 	[OP_remove] = "cannot remove",
 	[OP_rename] = "cannot rename",
@@ -284,6 +286,35 @@ int vol_create(struct pool *p, const char *name, const struct vol_create *c,
 	return rc;
 }
 
+void vol_desc_release(struct vol_desc *d)
+{
+	struct vol_target *targets[] = { &d->target, &d->backing };
+
+	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+		free(targets[i]->path);
+		free(targets[i]->format);
+		free(targets[i]->perms.label);
+	}
+	free(d->key);
+	free(d->encryption);
+	free(d->compat);
+	memset(d, 0, sizeof *d);
+}
+
+int vol_describe(struct pool *p, const char *name, struct vol_desc *d, struct err *e)
+{
+	int rc;
+
+	memset(d, 0, sizeof *d);
+	CHECK_NAME(name);
+	rc = (int)WRAP(p, describe, name, p->ops->describe(p, name, d, e));
+	if (rc < 0)
+		vol_desc_release(d);
+	else
+		assert(d->target.path);
+	return rc;
+}
+
 int vol_remove(struct pool *p, const char *name, struct err *e)
 {
 	CHECK_NAME(name);
@@ -468,7 +499,7 @@ static bool io_supported(const struct vol *v, enum io_op op)
 
 bool vol_is_async(struct vol *v)
 {
-	return v->pool->ops->submit != NULL;
+	return v->pool->ops->submit || fault_on;
 }
 
 void io_done(struct io *io, ssize_t result)

@@ -107,14 +107,70 @@ struct perms {
 	char *label;            /* SELinux; kept and printed, NULL if none */
 };
 
+enum yesno { YESNO_UNSET, YESNO_YES, YESNO_NO };
+
+/* What <source> says. Which parts a type has, must have and gets by default is
+ * in docs/poolfs-pool.5; the others are NULL, 0 or empty lists. Texts hold no
+ * control characters. A driver refuses at start what it cannot use. */
+struct pool_host {
+	char *name;             /* never NULL; no blanks, no leading '-' */
+	unsigned port;          /* 0: the type's own */
+};
+struct pool_device {
+	char *path;             /* never NULL; of iscsi the target's name */
+	enum yesno part_separator;
+};
+struct pool_option {            /* value NULL in mount options */
+	char *name, *value;
+};
+/* scsi_host has a name, or parentaddr and what follows it; fc_host has wwnn and
+ * wwpn, and perhaps a parent by one of three names. */
+struct pool_adapter {
+	char *type;             /* "scsi_host", "fc_host"; NULL: no adapter */
+	char *name;             /* "host0", "scsi_host0" */
+	bool parentaddr;
+	unsigned unique_id, domain, bus, slot, function;
+	char *wwnn, *wwpn;      /* 16 hexadecimal digits */
+	char *parent, *parent_wwnn, *parent_wwpn, *parent_fabric_wwn;
+	enum yesno managed;
+};
+struct pool_auth {
+	char *type;             /* "chap", "ceph"; NULL: no authentication */
+	char *username;
+	char secret_uuid[37];   /* "", or ... */
+	char *secret_usage;     /* ... NULL */
+	char *password;         /* control/'s, while it defines; drivers see NULL */
+};
+struct pool_source {
+	struct pool_host *hosts;
+	size_t host_count;
+	struct pool_device *devices;
+	size_t device_count;
+	char *dir;              /* as the server names it */
+	struct pool_adapter adapter;
+	char *name;             /* volume group, RADOS pool ... */
+	char *initiator;        /* the own iSCSI name */
+	char *format;           /* a word of the type's list */
+	struct pool_auth auth;
+	unsigned protocol;      /* NFS version; 0: not given */
+	char *vendor, *product;
+};
+
 /* One pool's definition, from its XML. Owned by control/, constant from the
  * moment a driver sees it. Strings are NULL when not given. */
 struct pool_def {
 	char *type;             /* <pool type='...'>: a row of backends[] */
 	char *name;
 	char uuid[37];          /* lower case, canonical */
+	enum yesno cow;         /* copy on write, of dir and fs on btrfs */
+	struct pool_source source;
 	char *target;           /* target path, absolute, no trailing slash */
 	struct perms perms;     /* of the target: used by build */
+	char *refresh_allocation;       /* how rbd tells it: "default", "capacity" */
+	struct pool_option *mount_opts;         /* of fs, netfs: mount -o */
+	size_t mount_opt_count;
+	struct pool_option *config_opts;        /* of rbd: Ceph's settings */
+	size_t config_opt_count;
 };
 
 /* A pool as its driver sees it: made by backend_pool_new() for a start, a
@@ -155,15 +211,56 @@ struct vol {
 	void *priv;
 };
 
+struct progress;
+
 /* What create is asked for. capacity 0: an empty file, or a placeholder where
- * the type has no size 0. */
+ * the type has no size 0. What stands below flags comes from a volume's XML:
+ * NULL, 0 and false mean "not given", a type refuses what it cannot do, and
+ * nobody sees the volume before it is whole. */
 struct vol_create {
 	uint64_t capacity;
 	mode_t mode;            /* permission bits, umask already applied */
 	uid_t uid;
 	gid_t gid;
 	int flags;              /* for the handle, if one is wanted */
+
+	const char *format;     /* NULL: raw */
+	uint64_t allocation;    /* bytes to hold from the start; 0: sparse */
+	const char *backing;    /* a path, absolute or from the pool's target */
+	const char *backing_format;     /* NULL: by content, and only raw is believed */
+	const char *compat;     /* qcow2: "0.10", "1.1" */
+	uint64_t cluster_size;  /* bytes */
+	bool lazy_refcounts, extended_l2;       /* qcow2 */
+	bool nocow;             /* no copy on write: btrfs */
+	bool exact_owner;       /* uid and gid were asked for by the user */
+	const char *label;      /* SELinux */
+	struct progress *progress;      /* NULL: cannot be given up */
 };
+
+/* What is known of a file: a volume's own, or the one behind it. */
+struct vol_target {
+	char *path;             /* NULL: there is none */
+	char *format;           /* a word, or NULL: not known */
+	struct perms perms;
+	bool times_set;
+	struct timespec atime, mtime, ctime;
+};
+
+/* What describe tells of a volume, for its XML. Starts zeroed; strings are NULL
+ * when there is nothing to say, and any bytes when they come from an image. */
+enum vol_kind { VOL_FILE, VOL_BLOCK, VOL_NETWORK };
+struct vol_desc {
+	enum vol_kind kind;
+	char *key;
+	uint64_t capacity;      /* the guest's view: the virtual size */
+	uint64_t allocation, physical;
+	struct vol_target target, backing;
+	char *encryption;       /* "luks", "qcow" */
+	char *compat;
+	uint64_t cluster_size;
+	bool lazy_refcounts, extended_l2;
+};
+void vol_desc_release(struct vol_desc *d);
 
 /* What setattr shall change; the fields named in valid count. */
 enum { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_ATIME = 8, ATTR_MTIME = 16 };
@@ -221,6 +318,9 @@ struct backend {
 	                         * start is refused with this sentence */
 	size_t priv_size;
 	bool plain_files;       /* volumes shrink and grow by themselves, as files do */
+	/* What <target><format> of a volume's XML may say, with blanks between;
+	 * create judges which can be made. NULL: the type has no formats. */
+	const char *vol_formats;
 
 	/* Is what start would set up there already (after a restart of the
 	 * daemon)? Sets *active; fails only if it cannot tell. Required. */
@@ -251,6 +351,9 @@ struct backend {
 	 * volume is returned open. */
 	int (*create)(struct pool *p, const char *name, const struct vol_create *c,
 		      struct vol *v, struct err *e);
+	/* May read the head of the volume, nothing else, and follows no name
+	 * in it out of the pool's own file system. Unfit content is no failure. */
+	int (*describe)(struct pool *p, const char *name, struct vol_desc *d, struct err *e);
 	/* EBUSY if in use elsewhere (name the user), ENOTEMPTY if something
 	 * depends on it. */
 	int (*remove)(struct pool *p, const char *name, struct err *e);
@@ -309,6 +412,10 @@ struct backend {
 	 * has none stays as it is. */
 };
 
+/* vol_formats of all types whose volumes are files. */
+#define VOL_FORMATS_OF_FILES "raw bochs cloop cow dmg iso qcow qcow2 qed vdi vhdx vmdk vpc " \
+	"dir fat ploop vhd"
+
 extern const struct backend *const backends[];  /* ends with NULL */
 const struct backend *backend_find(const char *type);   /* NULL if unknown */
 
@@ -317,7 +424,7 @@ const struct backend *backend_find(const char *type);   /* NULL if unknown */
 /* The names of the operations, for fault rules and messages. */
 #define POOLFS_OPS(X) \
 	X(check) X(build) X(start) X(stop) X(erase) X(usage) X(list) X(sync) X(stat) \
-	X(readlink) X(create) X(remove) X(rename) X(setattr) X(resize) X(clone) \
+	X(readlink) X(describe) X(create) X(remove) X(rename) X(setattr) X(resize) X(clone) \
 	X(wipe) X(open) X(close) X(fstat) X(read) X(write) X(flush) X(truncate) \
 	X(allocate) X(seek) X(copy)
 #define X(name) OP_##name,
@@ -341,6 +448,8 @@ int vol_readlink(struct pool *p, const char *name, char *to, size_t size, struct
 /* opened NULL: create only. */
 int vol_create(struct pool *p, const char *name, const struct vol_create *c,
 	       struct vol **opened, struct err *e);
+/* d is filled anew, and to be released after a success. */
+int vol_describe(struct pool *p, const char *name, struct vol_desc *d, struct err *e);
 int vol_remove(struct pool *p, const char *name, struct err *e);
 int vol_rename(struct pool *p, const char *from, const char *to, unsigned flags,
 	       struct err *e);
@@ -363,7 +472,8 @@ int vol_seek(struct vol *v, uint64_t off, int whence, uint64_t *found, struct er
 ssize_t vol_copy(struct vol *from, uint64_t from_off, struct vol *to, uint64_t to_off,
 		 size_t len, struct err *e);
 int vol_fd(struct vol *v);
-/* True if submit does not block the calling thread. */
+/* To be used through submit: the driver has one, or there are fault rules, which
+ * hold what is submitted without a thread. */
 bool vol_is_async(struct vol *v);
 void vol_submit(struct vol *v, struct io *io);
 void vol_cancel(struct vol *v, struct io *io);

@@ -25,28 +25,47 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define CLONE_PREFIX ".poolfs.clone-"
-
 /* Before a start this is -1, and every call below answers EBADF. */
-static int dirp_fd(struct pool *p)
+int dirp_fd(struct pool *p)
 {
 	struct dirp *d = p->priv;
 
 	return d->started ? d->fd : -1;
 }
 
+/* The directory was removed: if there is a new one at its path, that is the
+ * pool's from now on. Nothing is lost, since a removed directory is empty. The
+ * descriptor keeps its number, so calls under way need no lock. */
+static bool dirp_reattach(struct pool *p)
+{
+	struct err quiet = { 0 };
+	struct stat st;
+	bool done;
+	int fd;
+
+	if (fstat(dirp_fd(p), &st) < 0 || st.st_nlink > 0)
+		return false;
+	fd = target_open(p, &quiet);
+	if (fd < 0)
+		return false;
+	done = dup3(fd, dirp_fd(p), O_CLOEXEC) >= 0;
+	close(fd);
+	return done;
+}
+
 /* The sentence for errno. ENOENT is daily life and has none, unless it is the
  * directory itself that is gone. */
-static int dirp_failed(struct pool *p, struct err *e)
+int dirp_failed(struct pool *p, struct err *e)
 {
 	int code = errno;
 	struct stat st;
 
 	if (code == ENOENT) {
 		if (fstat(dirp_fd(p), &st) == 0 && st.st_nlink == 0)
-			return err_set(e, ENOENT, "directory '%s' has been removed; stop "
-				       "the pool, and build or start it again",
-				       p->def->target);
+			return err_set(e, ENOENT, "directory '%s' has been removed%s",
+				       p->def->target, dirp_reattach(p) ?
+				       " and made anew; try again" :
+				       "; make it again, or stop the pool");
 		return -(e->code = ENOENT);
 	}
 	errno = code;
@@ -65,7 +84,7 @@ static const char *kind_name(mode_t mode)
 }
 
 /* EEXIST; says what is there if the user cannot see it. */
-static int name_taken(struct pool *p, const char *name, struct err *e)
+int dirv_taken(struct pool *p, const char *name, struct err *e)
 {
 	struct stat st;
 
@@ -85,7 +104,7 @@ static int volume_find(struct pool *p, const char *name, struct stat *st, struct
 }
 
 /* Opens a regular file; returns the descriptor. */
-static int volume_open(struct pool *p, const char *name, int flags, struct err *e)
+int dirv_open_fd(struct pool *p, const char *name, int flags, struct err *e)
 {
 	struct stat st;
 	int rc, fd;
@@ -188,6 +207,7 @@ int dirp_usage(struct pool *p, struct pool_usage *u, struct err *e)
 {
 	struct statvfs fs;
 
+	dirp_reattach(p);
 	if (fstatvfs(dirp_fd(p), &fs) < 0 || fstat(dirp_fd(p), &u->dir) < 0)
 		return err_sys(e, "directory '%s'", p->def->target);
 	if (u->dir.st_nlink == 0) {
@@ -289,7 +309,7 @@ int dirv_readlink(struct pool *p, const char *name, char *to, size_t size,
 
 /* Owner and exact mode for a file of our own. What the file system cannot
  * keep (vfat) it refuses with EPERM, and so does the kernel an ordinary user. */
-static int file_own(int fd, uid_t uid, gid_t gid, mode_t mode, struct err *e)
+int dirv_own(int fd, uid_t uid, gid_t gid, mode_t mode, struct err *e)
 {
 	bool root = geteuid() == 0;
 	struct stat st;
@@ -312,13 +332,15 @@ int dirv_create(struct pool *p, const char *name, const struct vol_create *c,
 {
 	int rc, fd, append = c->flags & O_APPEND;
 
+	if (c->format)
+		return dirv_create_image(p, name, c, v, e);
 	/* Readable and writable whatever the handle asks: capacity must be set,
 	 * and the kernel has judged what the handle may do. */
 	fd = openat(dirp_fd(p), name, O_RDWR | O_CREAT | O_EXCL | append |
 		    LOCAL_OPEN_FLAGS, 0600);
 	if (fd < 0)
-		return errno == EEXIST ? name_taken(p, name, e) : dirp_failed(p, e);
-	rc = file_own(fd, c->uid, c->gid, c->mode, e);
+		return errno == EEXIST ? dirv_taken(p, name, e) : dirp_failed(p, e);
+	rc = dirv_own(fd, c->uid, c->gid, c->mode, e);
 	if (rc == 0 && c->capacity)
 		rc = local_set_size(fd, c->capacity, e);
 	if (rc < 0) {
@@ -347,7 +369,7 @@ int dirv_remove(struct pool *p, const char *name, struct err *e)
 
 /* Renames to a name that is free; EEXIST. Knows how to where the file system
  * (NFS, vfat) has no RENAME_NOREPLACE. */
-static int move_new(int dir, const char *from, const char *to)
+int dirv_move_new(int dir, const char *from, const char *to)
 {
 	struct stat st;
 
@@ -374,7 +396,7 @@ static int dirv_exchange(struct pool *p, const char *from, const char *to, struc
 	if (fstatat(dir, to, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return dirp_failed(p, e);
 	if (!is_volume(st.st_mode))
-		return name_taken(p, to, e);
+		return dirv_taken(p, to, e);
 	if (renameat2(dir, from, dir, to, RENAME_EXCHANGE) == 0)
 		return 0;
 	if (errno == EINVAL || errno == ENOSYS)
@@ -395,9 +417,9 @@ int dirv_rename(struct pool *p, const char *from, const char *to, unsigned flags
 	if (flags & RENAME_EXCHANGE)
 		return dirv_exchange(p, from, to, e);
 	if (flags & RENAME_NOREPLACE) {
-		if (move_new(dir, from, to) == 0)
+		if (dirv_move_new(dir, from, to) == 0)
 			return 0;
-		return errno == EEXIST ? name_taken(p, to, e) : dirp_failed(p, e);
+		return errno == EEXIST ? dirv_taken(p, to, e) : dirp_failed(p, e);
 	}
 	/* Onto a free name never with a plain rename: something invisible may
 	 * take it meanwhile, and would be lost. */
@@ -405,14 +427,14 @@ int dirv_rename(struct pool *p, const char *from, const char *to, unsigned flags
 		if (fstatat(dir, to, &b, AT_SYMLINK_NOFOLLOW) < 0) {
 			if (errno != ENOENT)
 				return dirp_failed(p, e);
-			if (move_new(dir, from, to) == 0)
+			if (dirv_move_new(dir, from, to) == 0)
 				return 0;
 			if (errno == EEXIST)
 				continue;
 			return dirp_failed(p, e);
 		}
 		if (!is_volume(b.st_mode))
-			return name_taken(p, to, e);
+			return dirv_taken(p, to, e);
 		if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) {
 			rc = qemulock_check_at(dir, to, e);
 			if (rc < 0)
@@ -452,24 +474,8 @@ int dirv_setattr(struct pool *p, const char *name, const struct vol_attr *a,
 	return 0;
 }
 
-int dirv_resize(struct pool *p, const char *name, uint64_t size, unsigned flags,
-		struct err *e)
-{
-	_cleanup_close_ int fd = volume_open(p, name, O_WRONLY, e);
-	struct stat st;
-
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		return err_errno(e);
-	if (size < (uint64_t)st.st_size && !(flags & RESIZE_SHRINK))
-		return err_set(e, EPERM, "it has %lld bytes, and would lose some; add the "
-			       "word 'shrink' if that is meant", (long long)st.st_size);
-	return local_set_size(fd, size, e);
-}
-
 /* A hidden new file, locked so that a start lets it be. Returns its descriptor. */
-static int clone_temp(int dir, char *name, size_t size, struct err *e)
+int dirv_temp(int dir, char name[DIRV_TEMP_SIZE], struct err *e)
 {
 	for (int tries = 0; tries < 100; tries++) {
 		uint64_t number;
@@ -477,7 +483,7 @@ static int clone_temp(int dir, char *name, size_t size, struct err *e)
 
 		if (getrandom(&number, sizeof number, 0) != sizeof number)
 			number = now_ms() + tries;
-		snprintf(name, size, CLONE_PREFIX "%012llx",
+		snprintf(name, DIRV_TEMP_SIZE, CLONE_PREFIX "%012llx",
 			 (unsigned long long)(number & 0xffffffffffff));
 		fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | LOCAL_OPEN_FLAGS, 0600);
 		if (fd >= 0) {
@@ -494,32 +500,32 @@ int dirv_clone(struct pool *p, const char *from, const char *to, unsigned flags,
 	       struct progress *pr, struct err *e)
 {
 	_cleanup_close_ int source = -1, temp = -1;
-	char name[sizeof CLONE_PREFIX + 12];
+	char name[DIRV_TEMP_SIZE];
 	int rc, dir = dirp_fd(p);
 	struct stat st;
 
 	if (flags & CLONE_LINKED)
 		return err_set(e, EOPNOTSUPP, "a file of a dir pool cannot depend on "
 			       "another; clone it without 'linked'");
-	source = volume_open(p, from, O_RDONLY, e);
+	source = dirv_open_fd(p, from, O_RDONLY, e);
 	if (source < 0)
 		return source;
 	if (fstat(source, &st) < 0)
 		return err_errno(e);
 	if (faccessat(dir, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return name_taken(p, to, e);
-	temp = clone_temp(dir, name, sizeof name, e);
+		return dirv_taken(p, to, e);
+	temp = dirv_temp(dir, name, e);
 	if (temp < 0)
 		return temp;
 	rc = copy_file(source, temp, pr, e);
 	if (rc == 0)
-		rc = file_own(temp, st.st_uid, st.st_gid, st.st_mode, e);
+		rc = dirv_own(temp, st.st_uid, st.st_gid, st.st_mode, e);
 	if (rc == 0 && fsync(temp) < 0)
 		rc = err_errno(e);
 	if (rc == 0 && pr->cancel)
 		rc = err_set(e, ECANCELED, "cancelled");
-	if (rc == 0 && move_new(dir, name, to) < 0)
-		rc = errno == EEXIST ? name_taken(p, to, e) : dirp_failed(p, e);
+	if (rc == 0 && dirv_move_new(dir, name, to) < 0)
+		rc = errno == EEXIST ? dirv_taken(p, to, e) : dirp_failed(p, e);
 	if (rc < 0)
 		unlinkat(dir, name, 0);
 	return rc;
@@ -528,7 +534,7 @@ int dirv_clone(struct pool *p, const char *from, const char *to, unsigned flags,
 int dirv_wipe(struct pool *p, const char *name, enum wipe how, struct progress *pr,
 	      struct err *e)
 {
-	_cleanup_close_ int fd = volume_open(p, name, O_RDWR, e);
+	_cleanup_close_ int fd = dirv_open_fd(p, name, O_RDWR, e);
 
 	return fd < 0 ? fd : local_wipe(fd, how, pr, e);
 }
@@ -537,12 +543,12 @@ int dirv_wipe(struct pool *p, const char *name, enum wipe how, struct progress *
 int dirv_open(struct pool *p, const char *name, int flags, struct vol *v,
 	      struct err *e)
 {
-	int fd = volume_open(p, name, flags & (O_ACCMODE | O_APPEND), e), rc = 0;
+	int fd = dirv_open_fd(p, name, flags & (O_ACCMODE | O_APPEND), e), rc = 0;
 
 	if (fd < 0)
 		return fd;
 	if (flags & O_TRUNC && (flags & O_ACCMODE) == O_RDONLY) {
-		_cleanup_close_ int w = volume_open(p, name, O_WRONLY, e);
+		_cleanup_close_ int w = dirv_open_fd(p, name, O_WRONLY, e);
 
 		rc = w < 0 ? w : local_set_size(w, 0, e);
 	} else if (flags & O_TRUNC) {

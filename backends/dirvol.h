@@ -14,7 +14,7 @@
 
 struct dirp {
 	bool started;
-	int fd;                 /* of the directory; constant from start to fini */
+	int fd;                 /* of the directory; its number stays from start to fini */
 };
 
 /* Opens the pool's target; returns the descriptor, or -errno. */
@@ -42,5 +42,28 @@ int dirv_clone(struct pool *p, const char *from, const char *to, unsigned flags,
 int dirv_wipe(struct pool *p, const char *name, enum wipe how, struct progress *pr,
 	      struct err *e);
 int dirv_open(struct pool *p, const char *name, int flags, struct vol *v, struct err *e);
+
+/* dirimage.c: what needs to know of formats */
+int dirv_create_image(struct pool *p, const char *name, const struct vol_create *c,
+		      struct vol *v, struct err *e);
+int dirv_describe(struct pool *p, const char *name, struct vol_desc *d, struct err *e);
+
+/* ---- for dirimage.c ------------------------------------------------------- */
+
+#define CLONE_PREFIX ".poolfs.clone-"
+enum { DIRV_TEMP_SIZE = sizeof CLONE_PREFIX + 12 };
+
+int dirp_fd(struct pool *p);            /* -1 before the start */
+/* The sentence for errno; ENOENT of a volume has none. */
+int dirp_failed(struct pool *p, struct err *e);
+/* A hidden new file, locked so that a start lets it be. Returns its descriptor. */
+int dirv_temp(int dir, char name[DIRV_TEMP_SIZE], struct err *e);
+/* Renames to a name that is free; -1 and errno, EEXIST. */
+int dirv_move_new(int dir, const char *from, const char *to);
+/* EEXIST; says what is there if the user cannot see it. */
+int dirv_taken(struct pool *p, const char *name, struct err *e);
+int dirv_own(int fd, uid_t uid, gid_t gid, mode_t mode, struct err *e);
+/* Opens a regular file of the pool; returns the descriptor. */
+int dirv_open_fd(struct pool *p, const char *name, int flags, struct err *e);
 
 #endif

@@ -53,6 +53,35 @@ static void count_writer(struct node *n, int by)
 	pthread_mutex_unlock(&n->mu);
 }
 
+/* Asks the driver. A volume that is there is only read. */
+static int fill_voltext(struct req *r, struct node *n, struct chandle *h, bool reads, bool writes)
+{
+	_cleanup_free_ char *file = node_name(n);
+	enum volume_text what;
+	struct stat st;
+	char name[256];
+	int rc;
+
+	if (!volume_text_name(file, name, &what))
+		return -ESTALE;
+	rc = volume_show(n->run, name, what, reads && !writes ? &h->text : NULL, &st, &r->err);
+	if (!writes)
+		return rc == -ENOENT && !n->writers ? -ESTALE : rc == -ENOENT ? 0 : rc;
+	if (what != VOLUME_XML)
+		return err_set(&r->err, EACCES, "'%s' is read-only", file);
+	if (rc == 0)
+		return err_set(&r->err, EEXIST, "volume '%s' exists already in pool '%s': its XML "
+			       "cannot be changed; rm %s/%s deletes it", name, run_name(n->run),
+			       run_name(n->run), name);
+	if (rc != -ENOENT)
+		return rc;
+	r->err.text[0] = 0;
+	h->writer = defwriter_new(node_drop(n->parent), name);
+	h->writes = true;
+	count_writer(n, 1);
+	return 0;
+}
+
 static int fill(struct req *r, struct node *n, struct chandle *h, bool reads, bool writes)
 {
 	_cleanup_free_ char *file = node_name(n);
@@ -61,11 +90,11 @@ static int fill(struct req *r, struct node *n, struct chandle *h, bool reads, bo
 	char name[256];
 
 	caller_of(r, &who);
-	switch (n->kind) {
+	switch ((enum kind)n->kind) {
 	case N_GUARD:
 		if (writes)
 			return err_set(&r->err, EACCES, "'.pool' is read-only");
-		buf_add(&h->text, guard_text, strlen(guard_text));
+		guard_text(n, &h->text);
 		return 0;
 	case N_CFILE:
 		if (writes && !n->cf->store)
@@ -75,8 +104,10 @@ static int fill(struct req *r, struct node *n, struct chandle *h, bool reads, bo
 		if (reads)
 			n->cf->show(n->cp, &who, &h->text);
 		return 0;
+	case N_VOLTEXT:
+		return fill_voltext(r, n, h, reads, writes);
 	case N_DEF:
-		if (!drop_is_definition(file, name))
+		if (!drop_is_definition(&drop_pools, file, name))
 			return -ESTALE;
 		cp = cpool_find(name);
 		if (!cp && !n->writers && !writes)
@@ -86,7 +117,7 @@ static int fill(struct req *r, struct node *n, struct chandle *h, bool reads, bo
 		if (cp)
 			cpool_put(cp);
 		if (writes) {
-			h->writer = defwriter_new(name);
+			h->writer = defwriter_new(&drop_pools, name);
 			h->writes = true;
 			count_writer(n, 1);
 		}
@@ -160,9 +191,35 @@ static int judge_name(const char *file, struct err *e)
 	return name_check(NAME_POOL, stem, e);
 }
 
-static int create_in_pools(struct req *r, struct node **out)
+static int create_scratch(struct req *r, struct node **out)
 {
 	struct scratch *s;
+	int rc = scratch_create(node_drop(r->node), r->name, r->fi.flags & O_EXCL, r->ctx.uid,
+				r->ctx.gid, r->mode, &s, &r->err);
+
+	if (rc < 0)
+		return rc;
+	*out = node_child(r->node, N_SCRATCH, r->name, (uintptr_t)s, NULL, r->node->cp, NULL);
+	if (!(*out)->scratch)
+		node_become_scratch(*out, s);
+	else
+		scratch_put(s);
+	return 0;
+}
+
+static int create_in_volumes(struct req *r, struct node **out)
+{
+	char name[256];
+
+	if (!drop_is_definition(r->node->drop, r->name, name))
+		return create_scratch(r, out);
+	/* The open that follows asks whether there is such a volume. */
+	*out = node_child(r->node, N_VOLTEXT, r->name, 0, r->node->run, r->node->cp, NULL);
+	return 0;
+}
+
+static int create_in_pools(struct req *r, struct node **out)
+{
 	char name[256];
 	int rc = judge_name(r->name, &r->err);
 
@@ -170,7 +227,7 @@ static int create_in_pools(struct req *r, struct node **out)
 		return rc;
 	if (!strcmp(r->name, ".pool"))
 		return -EEXIST;
-	if (drop_is_definition(r->name, name)) {
+	if (drop_is_definition(&drop_pools, r->name, name)) {
 		struct cpool *cp = cpool_find(name);
 
 		if (cp)
@@ -180,16 +237,7 @@ static int create_in_pools(struct req *r, struct node **out)
 		*out = node_child(r->node, N_DEF, r->name, 0, NULL, NULL, NULL);
 		return 0;
 	}
-	rc = scratch_create(r->name, r->fi.flags & O_EXCL, r->ctx.uid, r->ctx.gid, r->mode,
-			    &s, &r->err);
-	if (rc < 0)
-		return rc;
-	*out = node_child(r->node, N_SCRATCH, r->name, (uintptr_t)s, NULL, NULL, NULL);
-	if (!(*out)->scratch)
-		node_become_scratch(*out, s);
-	else
-		scratch_put(s);
-	return 0;
+	return create_scratch(r, out);
 }
 
 void ctl_create(struct req *r)
@@ -202,6 +250,8 @@ void ctl_create(struct req *r)
 
 	if (r->node->kind == N_POOLS)
 		rc = create_in_pools(r, &n);
+	else if (r->node->kind == N_VOLUMES)
+		rc = create_in_volumes(r, &n);
 	else
 		rc = err_set(&r->err, EACCES, "no file '%s' can be made here: volumes are made "
 			     "in a running pool's directory, definitions in control/pools",
@@ -217,7 +267,16 @@ void ctl_create(struct req *r)
 		return;
 	}
 	caller_of(r, &who);
-	node_stat(n, &who, &e.attr);
+	if (n->kind == N_VOLTEXT)
+		rc = voltext_stat(n, &e.attr, &r->err);
+	else
+		node_stat(n, &who, &e.attr);
+	if (rc < 0) {
+		chandle_drop(h);
+		node_put(n, 1);
+		req_fail(r, rc);
+		return;
+	}
 	e.ino = n->id;
 	if (!req_claim(r) || reply_create(r->fr, &e, &r->fi, 0, false)) {
 		chandle_drop(h);
@@ -280,18 +339,30 @@ static int run_lines(struct req *r, struct node *n)
 	return 0;
 }
 
+static void forget_attributes(struct node *n)
+{
+	struct run *run = n->cp ? cpool_run(n->cp) : NULL;
+
+	if (run)
+		nodes_forget_attributes(run);
+	run_put(run);
+}
+
 void ctl_write(struct req *r)
 {
 	struct chandle *h = r->held;
+	struct caller who;
 	int rc;
 
-	switch (h->node->kind) {
+	switch ((enum kind)h->node->kind) {
 	case N_CFILE:
 		rc = run_lines(r, h->node);
+		forget_attributes(h->node);
 		break;
-	case N_DEF:
+	case N_DEF: case N_VOLTEXT:
+		caller_of(r, &who);
 		pthread_mutex_lock(&h->mu);
-		rc = defwriter_write(h->writer, r->data, r->size, r->off, &r->err);
+		rc = defwriter_write(h->writer, &who, r->data, r->size, r->off, &r->err);
 		pthread_mutex_unlock(&h->mu);
 		break;
 	case N_SCRATCH:
@@ -317,7 +388,7 @@ void ctl_flush(struct req *r)
 	struct chandle *h = r->held;
 	int rc = 0;
 
-	if (h->node->kind == N_DEF && h->writer) {
+	if ((h->node->kind == N_DEF || h->node->kind == N_VOLTEXT) && h->writer) {
 		pthread_mutex_lock(&h->mu);
 		rc = defwriter_flush(h->writer, &r->err);
 		pthread_mutex_unlock(&h->mu);
@@ -342,7 +413,10 @@ void ctl_lseek(struct req *r)
 	struct stat st;
 
 	caller_of(r, &who);
-	node_stat(h->node, &who, &st);
+	if (h->node->kind == N_VOLTEXT)
+		st.st_size = h->text.len;
+	else
+		node_stat(h->node, &who, &st);
 	if (r->off >= (uint64_t)st.st_size)
 		req_fail(r, -ENXIO);
 	else if (req_claim(r))
@@ -377,14 +451,14 @@ int ctl_setsize(struct req *r)
 {
 	struct vol_attr a = req_attr(r);
 
-	switch (r->node->kind) {
+	switch ((enum kind)r->node->kind) {
 	case N_SCRATCH:
 		if (a.valid)
 			scratch_setattr(r->node->scratch, &a);
 		if (r->to_set & FUSE_SET_ATTR_SIZE)
 			return scratch_truncate(r->node->scratch, r->attr.st_size, &r->err);
 		return 0;
-	case N_DEF:
+	case N_DEF: case N_VOLTEXT:
 		return r->to_set & FUSE_SET_ATTR_SIZE ? set_def_size(r, r->held) : 0;
 	default:
 		return 0;

@@ -58,6 +58,7 @@ static struct req *data_req(fuse_req_t fr, fuse_ino_t ino, const struct fuse_fil
 	if (r->node->kind == N_VOL) {
 		r->h = vol_handle(fi);
 	} else {
+		/* Only the write that makes a volume asks a driver: op_write. */
 		r->run = NULL;
 		r->queue = control_queue;
 		ctl_hold(r, fi->fh);
@@ -117,7 +118,7 @@ static void do_read(struct req *r)
 	ssize_t n;
 	char *data;
 
-	if (req_refuse_late(r))
+	if (req_refuse_late(r, r->node))
 		return;
 	if (vol_is_async(r->h->vol)) {
 		own_data(r);
@@ -126,6 +127,7 @@ static void do_read(struct req *r)
 	}
 	data = thread_buffer(r->size);
 	n = vol_read(r->h->vol, data, r->size, r->off, &r->err);
+	loop_answering();
 	if (n < 0)
 		req_fail(r, n);
 	else if (req_claim(r))
@@ -162,7 +164,7 @@ static void do_write(struct req *r)
 {
 	ssize_t n;
 
-	if (req_refuse_late(r))
+	if (req_refuse_late(r, r->node))
 		return;
 	follow_append(r);
 	r->h->changed = true;
@@ -172,6 +174,7 @@ static void do_write(struct req *r)
 		return;
 	}
 	n = vol_write(r->h->vol, r->data, r->size, r->off, &r->err);
+	loop_answering();
 	if (n < 0)
 		req_fail(r, n);
 	else if (req_claim(r))
@@ -189,7 +192,11 @@ void op_write(fuse_req_t fr, fuse_ino_t ino, const char *data, size_t size, off_
 	r->size = size;
 	r->off = off;
 	r->writes = true;
-	/* A verb lasts as long as it lasts. */
+	/* A verb lasts as long as it lasts, and takes its own pool's places. */
+	if (!r->h && r->node->parent && r->node->parent->queue)
+		r->queue = r->node->parent->queue;
+	if (r->node->kind == N_VOLTEXT)
+		r->run = r->node->run;
 	req_run(r, r->h ? do_write : ctl_write, r->h ? opt.timeout_ms : 0);
 }
 
@@ -230,6 +237,7 @@ void op_flush(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
 		locks_drop_owner(r->node, fi->lock_owner);
 	if (r->h && r->h->vol->pool->ops->plain_files) {
 		r->run = NULL;          /* nothing to ask a plain file for */
+		r->queue = control_queue;
 		req_run(r, req_ok, opt.timeout_ms);
 		return;
 	}
@@ -242,7 +250,7 @@ static void do_fallocate(struct req *r)
 {
 	int rc;
 
-	if (req_refuse_late(r))
+	if (req_refuse_late(r, r->node))
 		return;
 	rc = vol_allocate(r->h->vol, r->flags, r->off, r->off2, &r->err);
 	if (rc < 0)
@@ -300,12 +308,18 @@ static void do_copy(struct req *r)
 	struct run *from = r->h2->node->run;
 	bool two = from != r->run;
 	ssize_t n;
-	int rc = two ? run_enter(from, &other, "copy", &r->err) : 0;
+	int rc;
 
+	if (req_refuse_late(r, r->node) || req_refuse_late(r, r->node2))
+		return;
+	rc = two ? run_enter(from, &other, "copy", &r->err) : 0;
 	if (rc < 0) {
 		req_fail(r, rc);
 		return;
 	}
+	/* To a handle that appends the kernel does not even ask. */
+	r->fi.flags &= ~O_APPEND;
+	follow_append(r);
 	n = vol_copy(r->h2->vol, r->off2, r->h->vol, r->off, r->size, &r->err);
 	if (two)
 		run_leave(&other);

@@ -4,7 +4,9 @@
  *
  * A listing is a snapshot of names, taken at the first read and again after a
  * rewinddir. The driver lists names only; attributes come with readdirplus,
- * one stat each, and a volume that fails it is shown by its name alone.
+ * one stat each, and a volume that fails it is shown by its name alone. Those
+ * are asked for when the kernel asks, never ahead: it takes what comes for
+ * younger than all it did before (docs/performance.md).
  */
 #include "fs.h"
 #include <stdlib.h>
@@ -14,6 +16,14 @@ struct dirent_kept {
 	uint64_t ino;
 	size_t name;            /* offset into names */
 	mode_t type;
+};
+
+/* One reply's entries, and the nodes that the kernel gets with them. */
+struct piece {
+	char *data;
+	size_t used;
+	struct node **given;
+	size_t ngiven;
 };
 
 /* Counted: a read that was given up may still be at work after closedir. */
@@ -70,6 +80,21 @@ static bool found_volume(void *arg, const char *name, uint64_t ino, mode_t type)
 	struct walk *w = arg;
 
 	keep(w->l, name, vol_ino(w->r->run, ino), type);
+	return !atomic_load_explicit(&w->r->answered, memory_order_relaxed);
+}
+
+/* Names only: a stat of each text would read a header of each volume. */
+static bool found_voltext(void *arg, const char *name, uint64_t ino, mode_t type)
+{
+	static const char *const endings[] = { "xml", "disk" };
+	struct walk *w = arg;
+
+	(void)ino;
+	for (int i = 0; i < 2 && S_ISREG(type); i++) {
+		_cleanup_free_ char *file = xasprintf("%s.%s", name, endings[i]);
+
+		keep(w->l, file, voltext_ino(w->r->node, file), S_IFREG);
+	}
 	return !atomic_load_explicit(&w->r->answered, memory_order_relaxed);
 }
 
@@ -134,9 +159,10 @@ static int take(struct listing *l, struct req *r)
 	l->names.len = 0;
 	keep(l, ".", 1, S_IFDIR);
 	keep(l, "..", 1, S_IFDIR);
-	if (r->node->kind != N_CPOOL && r->node->kind != N_ACTIVE && r->node->kind != N_ACTIVEPOOL)
+	if (r->node->kind != N_CPOOL && r->node->kind != N_ACTIVE &&
+	    r->node->kind != N_ACTIVEPOOL && r->node->kind != N_VOLUMES)
 		keep_child(l, r, ".pool");
-	switch (r->node->kind) {
+	switch ((enum kind)r->node->kind) {
 	case N_ROOT:
 		keep_child(l, r, "control");
 		cpool_each(found_run, &w);
@@ -149,11 +175,15 @@ static int take(struct listing *l, struct req *r)
 		break;
 	case N_POOLS:
 		cpool_each(found_cpool, &w);
-		scratch_each(found_scratch, &w);
+		scratch_each(&drop_pools, found_scratch, &w);
 		break;
 	case N_CPOOL:
 		keep_files(l, r, CDIR_POOL);
+		keep_child(l, r, "volumes");
 		break;
+	case N_VOLUMES:
+		scratch_each(r->node->drop, found_scratch, &w);
+		return pool_list(run_pool(r->run), found_voltext, &w, &r->err);
 	case N_ACTIVE:
 		cpool_each(found_run, &w);
 		break;
@@ -175,69 +205,78 @@ static struct node *entry_plus(struct req *r, const char *name, const struct dir
 			       struct fuse_entry_param *e)
 {
 	struct node *n = NULL;
-	struct err quiet = { 0 };
 	struct stat st;
 
 	memset(e, 0, sizeof *e);
 	e->attr.st_ino = d->ino;
 	e->attr.st_mode = d->type;
-	if (strcmp(name, ".") && strcmp(name, "..") &&
+	if (strcmp(name, ".") && strcmp(name, "..") && r->node->kind != N_VOLUMES &&
 	    lookup_child(r, r->node, name, &n, &st) == 0) {
 		e->ino = n->id;
 		e->attr = st;
 		e->attr_timeout = node_timeout(n, false);
 		e->entry_timeout = node_timeout(n, true);
 	}
-	r->err = quiet;
+	r->err.code = 0;
+	r->err.text[0] = 0;
 	return n;
+}
+
+static void piece_make(struct req *r, struct listing *l, struct piece *p)
+{
+	size_t need;
+
+	p->data = xmalloc(r->size);
+	if (r->plus)                    /* an entry takes 128 bytes and its name */
+		p->given = xmalloc((r->size / 128 + 1) * sizeof *p->given);
+	for (size_t i = r->off; i < l->count; i++, p->used += need) {
+		const struct dirent_kept *d = &l->entries[i];
+		const char *name = l->names.data + d->name;
+		size_t left = r->size - p->used;
+		char *to = p->data + p->used;
+
+		if (r->plus) {
+			struct fuse_entry_param e;
+			struct node *n;
+
+			need = fuse_add_direntry_plus(r->fr, NULL, 0, name, NULL, 0);
+			if (need > left)
+				break;
+			n = entry_plus(r, name, d, &e);
+			fuse_add_direntry_plus(r->fr, to, left, name, &e, i + 1);
+			if (n)
+				p->given[p->ngiven++] = n;
+		} else {
+			struct stat st = { .st_ino = d->ino, .st_mode = d->type };
+
+			need = fuse_add_direntry(r->fr, to, left, name, &st, i + 1);
+			if (need > left)
+				break;
+		}
+	}
 }
 
 static void do_readdir(struct req *r)
 {
 	struct listing *l = r->held;
-	_cleanup_free_ char *out = xmalloc(r->size);
-	struct node **given = NULL;
-	size_t used = 0, ngiven = 0;
+	struct piece p = { 0 };
 	int rc = 0;
 
 	pthread_mutex_lock(&l->mu);
 	if (!l->taken || r->off == 0)
 		rc = take(l, r);
 	l->taken = rc == 0;
-	if (r->plus && l->count > r->off)
-		given = xcalloc(l->count - r->off, sizeof *given);
-	for (size_t i = r->off; rc == 0 && i < l->count; i++) {
-		const struct dirent_kept *d = &l->entries[i];
-		const char *name = l->names.data + d->name;
-		size_t left = r->size - used, need;
-
-		if (r->plus) {
-			struct fuse_entry_param e;
-			struct node *n;
-
-			if (fuse_add_direntry_plus(r->fr, NULL, 0, name, NULL, 0) > left)
-				break;
-			n = entry_plus(r, name, d, &e);
-			need = fuse_add_direntry_plus(r->fr, out + used, left, name, &e, i + 1);
-			if (n)
-				given[ngiven++] = n;
-		} else {
-			struct stat st = { .st_ino = d->ino, .st_mode = d->type };
-
-			need = fuse_add_direntry(r->fr, out + used, left, name, &st, i + 1);
-			if (need > left)
-				break;
-		}
-		used += need;
-	}
+	if (rc == 0)
+		piece_make(r, l, &p);
 	pthread_mutex_unlock(&l->mu);
 	if (rc < 0) {
 		req_fail(r, rc == -ENOENT ? -ESTALE : rc);
-	} else if (!req_claim(r) || fuse_reply_buf(r->fr, out, used)) {
-		for (size_t i = 0; i < ngiven; i++)
-			node_put(given[i], 1);
+	} else if (!req_claim(r) || fuse_reply_buf(r->fr, p.data, p.used)) {
+		for (size_t i = 0; i < p.ngiven; i++)
+			node_put(p.given[i], 1);
 	}
-	free(given);
+	free(p.given);
+	free(p.data);
 }
 
 static void readdir_run(fuse_req_t fr, fuse_ino_t ino, size_t size, off_t off,

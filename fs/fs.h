@@ -31,6 +31,7 @@ extern struct fuse_session *session;
 
 enum {
 	POOL_THREADS_MAX = 64,          /* blocking requests of one pool at a time */
+	CONTROL_THREADS_MAX = 512,      /* the same of control/: each hanging start holds one */
 	POOL_ASYNC_MAX = 4096,          /* submitted and not completed, one pool */
 	LOCKED_MS = 800,                /* while the kernel holds the parent's lock */
 	GUARD_SECONDS = 5,
@@ -49,13 +50,22 @@ enum kind {
 	N_DEF,                  /* control/pools/NAME.xml */
 	N_SCRATCH,
 	N_AUTOLINK,             /* control/autostart/NAME.xml, or a temporary name */
+	N_VOLUMES,              /* control/pools/NAME/volumes/ of one run */
+	N_VOLTEXT,              /* VOLUME.xml or VOLUME.disk in it */
 };
 
 /* Requests of one pool (or of control/) under way: request.c. */
 struct queue {
+	unsigned limit;                 /* of threads; constant */
 	pthread_mutex_t mu;
 	unsigned threads, async;        /* running now */
 	struct req *first, **last;      /* waiting for a place */
+};
+
+/* What tells a file from what it was before. */
+struct stamp {
+	off_t size;
+	struct timespec mtime, ctime;
 };
 
 struct handle;
@@ -66,17 +76,18 @@ struct node {
 	struct node *parent;            /* counted */
 	struct cpool *cp;               /* N_CPOOL, N_ACTIVEPOOL, N_CFILE of a pool; counted */
 	const struct cfile *cf;
-	struct run *run;                /* N_POOL and N_VOL; counted */
-	struct queue *queue;            /* N_POOL: its own */
+	struct run *run;                /* N_POOL, N_VOL, N_VOLUMES, N_VOLTEXT; counted */
+	struct queue *queue;            /* N_POOL, N_VOLUMES: its own; N_CPOOL: of its verbs */
+	struct drop *drop;              /* N_VOLUMES; owned */
 	uint64_t ident;                 /* N_VOL: vol_stat.id */
 
 	/* tree.c's lock */
 	char *name;
-	uint64_t refs;                  /* lookups of the kernel, and ours */
+	atomic_uint_fast64_t refs;      /* lookups of the kernel, and ours; from and to 0: locked */
 	bool linked;                    /* found by its name */
 	struct node *by_id, *by_name;
 	struct scratch *scratch;        /* N_SCRATCH; counted */
-	unsigned writers;               /* N_DEF: open handles that write */
+	unsigned writers;               /* N_DEF, N_VOLTEXT: open handles that write */
 
 	/* mu */
 	pthread_mutex_t mu;
@@ -84,10 +95,9 @@ struct node {
 	int backing_id;                 /* kernel passthrough while > 0 */
 	bool mode_set, passthrough;     /* decided at the first open */
 	struct lockers *lockers;        /* locks.c */
-	struct stat seen;               /* attributes last told to the kernel */
-	struct timespec seen_at;
+	struct stamp seen;              /* last told to the kernel */
 	bool seen_set, cache_good;      /* pages match the file of stamp */
-	struct stat stamp;
+	struct stamp stamp;
 	atomic_uint late;               /* abandoned writes that may still land */
 };
 
@@ -105,11 +115,20 @@ void node_rename(struct node *from_dir, const char *from, struct node *to_dir,
 		 const char *to, bool exchange);
 char *node_name(struct node *n);                /* a copy */
 bool node_linked(struct node *n);
+void nodes_forget_attributes(struct run *run);
 /* A definition's node becomes a scratch file's (vim's backup). */
 void node_become_scratch(struct node *n, struct scratch *s);
-/* The file row or cpool-less attributes of everything but volumes. */
+/* The file row or cpool-less attributes of everything but volumes and their texts. */
 void node_stat(struct node *n, const struct caller *who, struct stat *st);
+/* Those of a volume's text: asks the driver. ENOENT: there is no such volume. */
+int voltext_stat(struct node *n, struct stat *st, struct err *e);
+/* The number that a stat of dir's child, an N_VOLTEXT, will show. */
+uint64_t voltext_ino(struct node *dir, const char *file);
+/* Is it a drop directory (N_POOLS, N_VOLUMES)? Which one; else NULL. */
+const struct drop *node_drop(struct node *dir);
 uint64_t vol_ino(struct run *r, uint64_t ino);
+void node_told(struct node *n, const struct stat *st);  /* to the kernel */
+struct stamp stamp_of(const struct stat *st);
 /* Attributes of a volume as the mount shows them. */
 void vol_show_stat(struct node *n, struct vol_stat *vs);
 
@@ -151,7 +170,8 @@ struct req {
 	atomic_bool answered, queued, under_io;
 	atomic_int refs;
 	bool is_async;
-	bool ended, expired, counted_late;      /* live_mu */
+	bool ended, expired, counted_late;      /* live_mu, as the next */
+	bool promised;                  /* answered with the promise that it goes on */
 	uint64_t deadline;
 	struct req *next, *live_next, **live_link;
 };
@@ -175,12 +195,15 @@ void req_set_io(struct req *r, struct vol *v);
 void req_end(struct req *r);
 void requests_init(void);
 unsigned requests_live(void);
-/* Ends each wait for a volume's late write and so on: ETIMEDOUT at once if the
- * volume takes no I/O now. */
-bool req_refuse_late(struct req *r);
-struct queue *queue_new(void);
+/* ETIMEDOUT at once, and true, if n is a volume that takes no I/O now. */
+bool req_refuse_late(struct req *r, struct node *n);
+struct queue *queue_new(unsigned limit);
 void queue_free(struct queue *q);
 extern struct queue *control_queue;
+/* May this thread wait for a driver? Only while it serves a request: the clock,
+ * an interrupt and the end of asynchronous I/O may not. */
+bool thread_may_block(void);
+bool thread_run(void *(*f)(void *), void *arg);         /* detached; false: none to be had */
 void caller_of(struct req *r, struct caller *who);
 /* Logs and keeps a failure that no request carries to anyone. */
 void report(struct run *run, struct cpool *cp, const char *op, uid_t uid, const struct err *e);
@@ -221,11 +244,14 @@ struct handle {
 	struct vol *vol;
 	struct holder holder;
 	atomic_int refs;
-	bool changed;                   /* truncated or written through this handle */
+	int flags;                      /* as the caller opened it */
+	struct timespec opened;         /* st_ctim then */
+	atomic_bool changed;            /* truncated or written through this handle */
 	struct handle *next, **link;    /* node->mu */
 };
 struct handle *handle_get(struct handle *h);
-void handle_put(struct handle *h);              /* the last one closes: may block */
+/* The last one closes, on a thread of its own where the caller's may not block. */
+void handle_put(struct handle *h);
 struct handle *node_any_handle(struct node *n); /* counted or NULL */
 void vol_open_request(struct req *r);
 void vol_create_request(struct req *r);
@@ -238,6 +264,9 @@ void op_fallocate(fuse_req_t, fuse_ino_t, int, off_t, off_t, struct fuse_file_in
 void op_lseek(fuse_req_t, fuse_ino_t, off_t, int, struct fuse_file_info *);
 void op_copy_file_range(fuse_req_t, fuse_ino_t, off_t, struct fuse_file_info *, fuse_ino_t,
 			off_t, struct fuse_file_info *, size_t, int);
+
+/* resize.c */
+int vol_set_size(struct req *r);        /* by r->h if there is one; r->attr.st_size */
 
 /* locks.c: POSIX and OFD locks, held on the volume's own file */
 void op_getlk(fuse_req_t, fuse_ino_t, struct fuse_file_info *, struct flock *);
@@ -272,13 +301,18 @@ void ctl_hold(struct req *r, uint64_t fh);      /* r->held */
 /* guard.c: the trip-wire of .pool */
 void guard_arm(const struct fuse_ctx *ctx);
 bool guard_tripped(const struct fuse_ctx *ctx);
-extern const char guard_text[];
+void guard_text(struct node *n, struct buf *out);       /* what .pool says */
 
 /* mount.c, loop.c */
 int mount_session(struct err *e);
 void mount_end(void);
+void mount_cut(void);
 void loop_run(void);            /* starts the threads and returns */
 bool loop_ended(void);
+/* The thread answers and will then wait for nothing: it counts as one that
+ * reads. The second takes that back. Elsewhere than in the loop: no effect. */
+void loop_answering(void);
+void loop_working(void);
 void mount_ready(void);         /* the kernel has greeted (main.c) */
 
 #endif

@@ -12,10 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char guard_text[] =
-	"This file stops rm -r, so that no tool deletes the volumes of a pool by\n"
-	"deleting its directory. To stop a pool: rmdir NAME. To delete one volume:\n"
-	"rm NAME/VOLUME. To delete all: rm NAME/*\n";
+/* Names the pool, and where to read on: to tell more would mean to ask the
+ * driver for each ls -l. */
+void guard_text(struct node *n, struct buf *out)
+{
+	const char *pool = n->run ? run_name(n->run) : NULL;
+
+	if (pool)
+		buf_addf(out, "pool: %s\ninfo: control/pools/%s/info\n"
+			 "definition: control/pools/%s.xml\n\n", pool, pool, pool);
+	buf_addf(out, "This file stops rm -r, so that no tool deletes the volumes of a pool by\n"
+		 "deleting its directory. To stop a pool: rmdir NAME. To delete one volume:\n"
+		 "rm NAME/VOLUME. To delete all: rm NAME/*\n");
+}
 
 enum { TRAPS = 64 };
 static struct trap {

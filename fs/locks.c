@@ -214,14 +214,12 @@ static void wait_lock(struct req *r)
 
 static void do_setlk(struct req *r)
 {
-	int rc = apply(r, F_OFD_SETLK);
-
-	if ((rc == -EAGAIN || rc == -EACCES) && r->flags)
+	if (try_lock(r))
+		return;
+	if (r->flags)
 		wait_lock(r);
-	else if (rc < 0)
-		req_fail(r, rc == -EACCES ? -EAGAIN : rc);
 	else
-		req_ok(r);
+		req_fail(r, -EAGAIN);
 }
 
 static struct req *lock_req(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi,
@@ -256,7 +254,7 @@ void op_setlk(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi, struct f
 	if (!r)
 		return;
 	r->flags = sleep;
-	req_run(r, do_setlk, 0);
+	req_run(r, do_setlk, sleep ? 0 : opt.timeout_ms);
 }
 
 /* ---- the end of locks -------------------------------------------------------------- */

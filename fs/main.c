@@ -375,8 +375,10 @@ static int serve(sigset_t *signals)
 	wait_for_requests();
 	control_end();
 	log_line("", "", 0, "poolfs ends");
-	if (requests_live())            /* something hangs: do not wait for it */
+	if (requests_live()) {          /* something hangs: do not wait for it */
+		mount_cut();
 		_exit(0);
+	}
 	return 0;
 }
 

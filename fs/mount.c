@@ -90,6 +90,17 @@ int mount_session(struct err *e)
 	return 0;
 }
 
+/* Lets go of the connection: who waits on the mount gets an error, even if the
+ * process cannot end because a thread of it hangs in the kernel. The number
+ * stays taken, since other threads may still write replies. */
+void mount_cut(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null >= 0)
+		dup2(null, fuse_session_fd(session));
+}
+
 /* No request of this mount may be needed any more to end the process. */
 void mount_end(void)
 {

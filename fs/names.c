@@ -83,7 +83,7 @@ static void do_mkdir(struct req *r)
 	struct cpool *cp;
 	int rc;
 
-	switch (r->node->kind) {
+	switch ((enum kind)r->node->kind) {
 	case N_ROOT:
 	case N_ACTIVE:
 		break;
@@ -185,21 +185,38 @@ static int autostart_name(const char *file, char name[256])
 
 static void autolink_drop(const char *name);
 
+static int unlink_voltext(struct req *r)
+{
+	enum volume_text what;
+	struct vol_stat vs;
+	char volume[256];
+
+	if (!volume_text_name(r->name, volume, &what))
+		return scratch_unlink(node_drop(r->node), r->name, &r->err);
+	/* Being written, not made yet. */
+	if (vol_stat(run_pool(r->run), volume, &vs, &r->err) == -ENOENT)
+		return 0;
+	return err_set(&r->err, EPERM, "'%s' cannot be removed: rm %s/%s deletes the volume",
+		       r->name, run_name(r->run), volume);
+}
+
 static int unlink_here(struct req *r)
 {
 	char pool[256];
 
-	switch (r->node->kind) {
+	switch ((enum kind)r->node->kind) {
 	case N_POOL:
 		if (name_check(NAME_VOLUME, r->name, &r->err) < 0)
 			return -r->err.code;
 		return vol_remove(run_pool(r->run), r->name, &r->err);
 	case N_POOLS:
-		if (drop_is_definition(r->name, pool))
+		if (drop_is_definition(&drop_pools, r->name, pool))
 			return cpool_undefine(pool, &r->err);
 		if (cfile_find(CDIR_POOL, r->name))
 			return -EPERM;
-		return scratch_unlink(r->name, &r->err);
+		return scratch_unlink(&drop_pools, r->name, &r->err);
+	case N_VOLUMES:
+		return unlink_voltext(r);
 	case N_AUTOSTART:
 		if (autolink_exists(r->name)) {
 			autolink_drop(r->name);
@@ -242,7 +259,7 @@ void op_unlink(fuse_req_t fr, fuse_ino_t parent, const char *name)
 		r->queue = control_queue;
 	}
 	r->late = in_progress;
-	req_run(r, do_unlink, r->node->kind == N_POOL ? LOCKED_MS : 0);
+	req_run(r, do_unlink, r->run ? LOCKED_MS : 0);
 }
 
 /* ---- rename --------------------------------------------------------------------------- */
@@ -272,31 +289,38 @@ static int rename_volume(struct req *r)
 
 static int rename_definition(struct req *r)
 {
+	const struct drop *d = node_drop(r->node);
+	struct caller who;
 	struct node *n;
 	char name[256];
 	int rc;
 
-	if (!strcmp(r->name, ".pool") || !strcmp(r->name2, ".pool"))
+	if (d == &drop_pools && (!strcmp(r->name, ".pool") || !strcmp(r->name2, ".pool")))
 		return err_set(&r->err, EPERM, "'.pool' cannot be renamed");
 	n = node_find(r->node, r->name);
+	if (n && n->kind == N_VOLTEXT && !drop_is_definition(d, r->name, name)) {
+		node_put(n, 1);
+		return err_set(&r->err, EPERM, "'%s' cannot be renamed", r->name);
+	}
 	if (n && n->kind == N_CPOOL) {
 		node_put(n, 1);
 		return err_set(&r->err, EBUSY, "rename control/pools/%s.xml to rename the pool",
 			       r->name);
 	}
-	rc = drop_rename(r->name, r->name2, r->flags, r->ctx.uid, r->ctx.gid, &r->err);
+	caller_of(r, &who);
+	rc = drop_rename(d, &who, r->name, r->name2, r->flags, &r->err);
 	/* The kernel moves its own node with the name: a definition that was
 	 * copied aside is the copy from now on, and its name gets a new node. */
 	if (rc == 0) {
 		node_unlink(r->node, r->name2);
-		if (n && drop_is_definition(r->name, name) &&
-		    !drop_is_definition(r->name2, name)) {
-			struct scratch *s = scratch_find(r->name2);
+		if (n && drop_is_definition(d, r->name, name) &&
+		    !drop_is_definition(d, r->name2, name)) {
+			struct scratch *s = scratch_find(d, r->name2);
 
 			node_unlink(r->node, r->name);
 			if (s)
 				node_become_scratch(n, s);
-		} else if (drop_is_definition(r->name2, name)) {
+		} else if (drop_is_definition(d, r->name2, name)) {
 			node_unlink(r->node, r->name);
 		} else {
 			node_rename(r->node, r->name, r->node, r->name2, false);
@@ -311,20 +335,21 @@ static int autolink_rename(struct req *r);
 
 static int rename_here(struct req *r)
 {
+	if (r->node->kind == N_ROOT)
+		return err_set(&r->err, EBUSY, "'%s' cannot be renamed while it runs: rename "
+			       "its .xml in control/pools when it is stopped", r->name);
 	if (r->node != r->node2)
 		return -EXDEV;
 	if (r->flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return err_set(&r->err, EINVAL, "rename knows no such flags");
-	switch (r->node->kind) {
+	switch ((enum kind)r->node->kind) {
 	case N_POOL:
 		return rename_volume(r);
 	case N_POOLS:
+	case N_VOLUMES:
 		return rename_definition(r);
 	case N_AUTOSTART:
 		return autolink_rename(r);
-	case N_ROOT:
-		return err_set(&r->err, EBUSY, "'%s' cannot be renamed while it runs: rename "
-			       "its .xml in control/pools when it is stopped", r->name);
 	default:
 		return err_set(&r->err, EPERM, "'%s' cannot be renamed", r->name);
 	}
@@ -350,7 +375,7 @@ void op_rename(fuse_req_t fr, fuse_ino_t parent, const char *name, fuse_ino_t to
 		r->run = NULL;
 		r->queue = control_queue;
 	}
-	req_run(r, do_rename, r->node->kind == N_POOL ? LOCKED_MS : 0);
+	req_run(r, do_rename, r->run ? LOCKED_MS : 0);
 }
 
 /* ---- symbolic links: autostart ------------------------------------------------------------ */
@@ -572,6 +597,11 @@ static void do_mknod(struct req *r)
 		rc = -r->err.code;
 	else
 		rc = vol_create(run_pool(r->run), r->name, &c, NULL, &r->err);
+	/* Given up meanwhile: nobody knows of the new volume. */
+	if (rc == 0 && atomic_load(&r->answered)) {
+		vol_remove(run_pool(r->run), r->name, &(struct err){ 0 });
+		rc = -EINTR;
+	}
 	if (rc == 0)
 		rc = lookup_child(r, r->node, r->name, &n, &st);
 	if (rc < 0)

@@ -19,7 +19,7 @@
  * long a change made elsewhere may stay unseen. */
 double node_timeout(struct node *n, bool name)
 {
-	switch (n->kind) {
+	switch ((enum kind)n->kind) {
 	case N_ROOT: case N_CONTROL: case N_POOLS: case N_ACTIVE: case N_AUTOSTART:
 		return 3600;
 	case N_GUARD:
@@ -47,14 +47,6 @@ void reply_node(struct req *r, struct node *n, const struct stat *st)
 		node_put(n, 1);
 }
 
-static void told(struct node *n, const struct stat *st)
-{
-	pthread_mutex_lock(&n->mu);
-	n->seen = *st;
-	n->seen_set = true;
-	pthread_mutex_unlock(&n->mu);
-}
-
 static bool has_guard(enum kind k)
 {
 	return k == N_ROOT || k == N_CONTROL || k == N_POOLS || k == N_AUTOSTART || k == N_POOL;
@@ -71,14 +63,28 @@ static struct node *fixed_child(struct node *dir, const char *name)
 	return NULL;
 }
 
+static struct node *child_scratch(struct node *dir, const char *name)
+{
+	struct scratch *s = scratch_find(node_drop(dir), name);
+	struct node *n;
+
+	if (!s)
+		return NULL;
+	n = node_child(dir, N_SCRATCH, name, (uintptr_t)s, NULL, dir->cp, NULL);
+	if (!n->scratch)
+		node_become_scratch(n, s);
+	else
+		scratch_put(s);
+	return n;
+}
+
 static struct node *child_of_pools(struct node *dir, const char *name)
 {
 	char pool[256];
-	struct scratch *s;
 	struct cpool *cp;
 	struct node *n;
 
-	if (drop_is_definition(name, pool)) {
+	if (drop_is_definition(&drop_pools, name, pool)) {
 		cp = cpool_find(pool);
 		if (cp) {
 			cpool_put(cp);
@@ -97,15 +103,44 @@ static struct node *child_of_pools(struct node *dir, const char *name)
 		cpool_put(cp);
 		return n;
 	}
-	s = scratch_find(name);
-	if (!s)
-		return NULL;
-	n = node_child(dir, N_SCRATCH, name, (uintptr_t)s, NULL, NULL, NULL);
-	if (!n->scratch)
-		node_become_scratch(n, s);
-	else
-		scratch_put(s);
+	return child_scratch(dir, name);
+}
+
+/* volumes/ is there while the pool runs, and each run has its own. */
+static struct node *child_of_cpool(struct node *dir, const char *name)
+{
+	struct run *run = cpool_run(dir->cp);
+	struct node *n = NULL;
+
+	if (run && !run_dead(run))
+		n = node_child(dir, N_VOLUMES, name, 0, run, dir->cp, NULL);
+	if (run)
+		run_put(run);
 	return n;
+}
+
+/* Asks the driver. */
+static int child_of_volumes(struct req *r, struct node *dir, const char *name,
+			    struct node **out, struct stat *st)
+{
+	enum volume_text what;
+	char volume[256];
+	int rc;
+
+	if (!volume_text_name(name, volume, &what)) {
+		*out = child_scratch(dir, name);
+		if (*out)
+			node_stat(*out, NULL, st);
+		return *out ? 0 : -ENOENT;
+	}
+	*out = node_child(dir, N_VOLTEXT, name, 0, dir->run, dir->cp, NULL);
+	rc = voltext_stat(*out, st, &r->err);
+	if (rc < 0) {
+		node_put(*out, 1);
+		if (rc == -ENOENT)
+			r->err.text[0] = 0;
+	}
+	return rc;
 }
 
 static struct node *child_of_run(struct node *dir, enum kind k, const char *name)
@@ -132,7 +167,7 @@ static struct node *control_child(struct node *dir, const char *name)
 
 	if (n)
 		return n;
-	switch (dir->kind) {
+	switch ((enum kind)dir->kind) {
 	case N_ROOT:
 		return child_of_run(dir, N_POOL, name);
 	case N_ACTIVE:
@@ -141,6 +176,8 @@ static struct node *control_child(struct node *dir, const char *name)
 		return child_of_pools(dir, name);
 	case N_CONTROL:
 	case N_CPOOL:
+		if (dir->kind == N_CPOOL && !strcmp(name, "volumes"))
+			return child_of_cpool(dir, name);
 		cf = cfile_find(dir->kind == N_CONTROL ? CDIR_CONTROL : CDIR_POOL, name);
 		if (!cf || (cf->exists && !cf->exists()))
 			return NULL;
@@ -173,6 +210,8 @@ int lookup_child(struct req *r, struct node *dir, const char *name, struct node 
 	struct node *n;
 
 	if (has_guard(dir->kind) && !strcmp(name, ".pool")) {
+		if (dir->run && run_dead(dir->run))
+			return -ESTALE;
 		n = node_child(dir, N_GUARD, name, 0, dir->run, NULL, NULL);
 	} else if (dir->kind == N_POOL) {
 		struct vol_stat vs;
@@ -180,16 +219,18 @@ int lookup_child(struct req *r, struct node *dir, const char *name, struct node 
 
 		r->err.text[0] = 0;     /* no such volume, whatever the name */
 		if (rc < 0)
-			return -ENOENT;
+			return rc == -ENAMETOOLONG ? rc : -ENOENT;
 		rc = vol_stat(run_pool(dir->run), name, &vs, &r->err);
 		if (rc < 0)
 			return rc;
 		n = node_child(dir, N_VOL, name, vs.id, dir->run, NULL, NULL);
 		vol_show_stat(n, &vs);
-		told(n, &vs.st);
+		node_told(n, &vs.st);
 		*st = vs.st;
 		*out = n;
 		return 0;
+	} else if (dir->kind == N_VOLUMES) {
+		return child_of_volumes(r, dir, name, out, st);
 	} else {
 		n = control_child(dir, name);
 	}
@@ -220,8 +261,10 @@ static void op_lookup(fuse_req_t fr, fuse_ino_t parent, const char *name)
 	if (!r)
 		return;
 	r->name = xstrdup(name);
-	if (r->node->kind == N_VOL)
-		r->run = NULL;
+	if (r->node->kind == N_VOL || !strcmp(name, ".pool")) {
+		r->run = NULL;          /* asks no driver */
+		r->queue = control_queue;
+	}
 	req_run(r, do_lookup, opt.timeout_ms);
 }
 
@@ -267,7 +310,7 @@ static int volume_stat(struct req *r, struct node *n, struct vol_stat *vs)
 	if (rc < 0)
 		return rc;
 	vol_show_stat(n, vs);
-	told(n, &vs->st);
+	node_told(n, &vs->st);
 	return 0;
 }
 
@@ -279,6 +322,10 @@ static void reply_attr(struct req *r)
 
 	if (r->node->kind == N_VOL) {
 		rc = volume_stat(r, r->node, &vs);
+	} else if (r->node->kind == N_VOLTEXT) {
+		rc = voltext_stat(r->node, &vs.st, &r->err);
+		if (rc == -ENOENT)
+			rc = -ESTALE;
 	} else {
 		caller_of(r, &who);
 		node_stat(r->node, &who, &vs.st);
@@ -292,7 +339,7 @@ static void reply_attr(struct req *r)
 /* Nodes of a pool other than volumes must answer though the driver hangs. */
 static void no_driver(struct req *r)
 {
-	if (r->node->kind != N_VOL) {
+	if (r->node->kind != N_VOL && r->node->kind != N_VOLTEXT) {
 		r->run = NULL;
 		r->queue = control_queue;
 	}
@@ -300,7 +347,7 @@ static void no_driver(struct req *r)
 
 static void do_getattr(struct req *r)
 {
-	if (r->node->kind == N_POOL && run_dead(r->node->run))
+	if (r->node->run && run_dead(r->node->run))
 		req_fail(r, -ESTALE);
 	else
 		reply_attr(r);
@@ -315,25 +362,6 @@ static void op_getattr(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	no_driver(r);
 	req_run(r, do_getattr, opt.timeout_ms);
-}
-
-static int set_size(struct req *r, struct vol_stat *now)
-{
-	struct node *n = r->node;
-	_cleanup_free_ char *name = node_name(n);
-	uint64_t size = r->attr.st_size;
-	int rc;
-
-	if (r->h) {
-		r->h->changed = true;
-		return vol_truncate(r->h->vol, size, &r->err);
-	}
-	rc = volume_stat(r, n, now);
-	if (rc < 0)
-		return rc;
-	return vol_resize(run_pool(n->run), name, size,
-			  n->run && (run_pool(n->run)->ops->plain_files || opt.shrink)
-			  ? RESIZE_SHRINK : 0, &r->err);
 }
 
 struct vol_attr req_attr(struct req *r)
@@ -367,6 +395,31 @@ struct vol_attr req_attr(struct req *r)
 	return a;
 }
 
+/* Deleted and still open: through its descriptor. Where a driver has none,
+ * nobody will see it. */
+static int set_attr_open(struct node *n, const struct vol_attr *a, struct err *e)
+{
+	struct timespec times[2] = {
+		a->valid & ATTR_ATIME ? a->atime : (struct timespec){ 0, UTIME_OMIT },
+		a->valid & ATTR_MTIME ? a->mtime : (struct timespec){ 0, UTIME_OMIT },
+	};
+	struct handle *h = node_any_handle(n);
+	int fd = h ? vol_fd(h->vol) : -1, rc = 0;
+
+	if (fd >= 0 && a->valid & (ATTR_UID | ATTR_GID))
+		rc = fchown(fd, a->valid & ATTR_UID ? a->uid : (uid_t)-1,
+			    a->valid & ATTR_GID ? a->gid : (gid_t)-1);
+	if (fd >= 0 && rc == 0 && a->valid & ATTR_MODE)
+		rc = fchmod(fd, a->mode & 0777);
+	if (fd >= 0 && rc == 0 && a->valid & (ATTR_ATIME | ATTR_MTIME))
+		rc = futimens(fd, times);
+	if (rc < 0)
+		rc = err_sys(e, "cannot change a deleted volume");
+	if (h)
+		handle_put(h);
+	return rc;
+}
+
 static int set_attr(struct req *r, struct vol_stat *now)
 {
 	struct node *n = r->node;
@@ -379,8 +432,8 @@ static int set_attr(struct req *r, struct vol_stat *now)
 	rc = volume_stat(r, n, now);
 	if (rc < 0)
 		return rc;
-	if (!node_linked(n))            /* deleted, still open: nobody will see it */
-		return 0;
+	if (!node_linked(n))
+		return set_attr_open(n, &a, &r->err);
 	return vol_setattr(run_pool(n->run), name, &a, &r->err);
 }
 
@@ -390,9 +443,11 @@ static int set_volume(struct req *r)
 	int rc;
 
 	if (r->to_set & FUSE_SET_ATTR_SIZE) {
-		if (req_refuse_late(r))
+		if (req_refuse_late(r, r->node))
 			return 1;
-		rc = set_size(r, &now);
+		rc = r->h ? 0 : volume_stat(r, r->node, &now);
+		if (rc == 0)
+			rc = vol_set_size(r);
 		if (rc < 0)
 			return rc;
 	}
@@ -404,13 +459,13 @@ static void do_setattr(struct req *r)
 	struct node *n = r->node;
 	int rc;
 
-	switch (n->kind) {
+	switch ((enum kind)n->kind) {
 	case N_VOL:
 		rc = set_volume(r);
 		if (rc > 0)
 			return;
 		break;
-	case N_CFILE: case N_DEF: case N_SCRATCH:
+	case N_CFILE: case N_DEF: case N_SCRATCH: case N_VOLTEXT:
 		rc = ctl_setsize(r);
 		break;
 	default:
@@ -483,6 +538,7 @@ static void op_open(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!r)
 		return;
 	r->fi = *fi;
+	r->writes = fi->flags & O_TRUNC;
 	no_driver(r);
 	req_run(r, r->node->kind == N_VOL ? vol_open_request : ctl_open, opt.timeout_ms);
 }

@@ -22,11 +22,32 @@ static pthread_cond_t live_cv;
 static struct req *live;                /* with a deadline, or interruptible */
 static unsigned live_count;
 static bool clock_asleep;
+static _Thread_local struct queue *serving;     /* whose requests this thread works on */
 
-struct queue *queue_new(void)
+bool thread_may_block(void)
+{
+	return serving;
+}
+
+bool thread_run(void *(*f)(void *), void *arg)
+{
+	pthread_attr_t a;
+	pthread_t t;
+	int rc;
+
+	pthread_attr_init(&a);
+	pthread_attr_setstacksize(&a, 256 << 10);
+	pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+	rc = pthread_create(&t, &a, f, arg);
+	pthread_attr_destroy(&a);
+	return !rc;
+}
+
+struct queue *queue_new(unsigned limit)
 {
 	struct queue *q = xcalloc(1, sizeof *q);
 
+	q->limit = limit;
 	pthread_mutex_init(&q->mu, NULL);
 	q->last = &q->first;
 	return q;
@@ -44,7 +65,7 @@ void queue_free(struct queue *q)
 static struct queue *queue_of(struct node *n)
 {
 	for (struct node *d = n; d; d = d->parent)
-		if (d->queue)
+		if (d->kind == N_POOL || d->kind == N_VOLUMES)
 			return d->queue;
 	return control_queue;
 }
@@ -117,22 +138,44 @@ static void given_up(struct req *r)
 		vol_cancel(v, &r->io);
 }
 
-/* With the request's own lock of libfuse held: r cannot go away meanwhile. */
+static _Thread_local struct req *registering;   /* calls fuse_req_interrupt_func */
+static _Thread_local bool came_first;           /* its interrupt, before it */
+
+/* With the request's own lock of libfuse held: whoever claims r waits for it
+ * before he lets go of r, so r is still there, and the reference keeps it. */
 static void on_interrupt(fuse_req_t fr, void *data)
 {
 	struct req *r = data;
 
-	if (atomic_exchange(&r->answered, true))
+	/* libfuse lets go of that lock after we return: a reply would free it. */
+	if (registering == r) {
+		came_first = true;
 		return;
+	}
 	atomic_fetch_add(&r->refs, 1);
-	given_up(r);
-	fuse_reply_err(fr, EINTR);
+	if (!atomic_exchange(&r->answered, true)) {
+		given_up(r);
+		fuse_reply_err(fr, EINTR);
+	}
 	req_put(r);
+}
+
+static void register_interrupt(struct req *r)
+{
+	registering = r;
+	came_first = false;
+	fuse_req_interrupt_func(r->fr, on_interrupt, r);
+	registering = NULL;
+	if (came_first && req_claim(r)) {
+		given_up(r);
+		fuse_reply_err(r->fr, EINTR);
+	}
 }
 
 void caller_of(struct req *r, struct caller *who)
 {
 	who->uid = r->ctx.uid;
+	who->gid = r->ctx.gid;
 	who->pid = r->ctx.pid;
 	who->progress = &r->progress;
 }
@@ -174,6 +217,7 @@ void req_ok(struct req *r)
 static void live_add(struct req *r, unsigned deadline_ms)
 {
 	r->deadline = deadline_ms ? now_ms() + deadline_ms : 0;
+	register_interrupt(r);          /* first: the clock may answer it from here on */
 	pthread_mutex_lock(&live_mu);
 	r->live_next = live;
 	r->live_link = &live;
@@ -184,7 +228,6 @@ static void live_add(struct req *r, unsigned deadline_ms)
 	if (clock_asleep && r->deadline)
 		pthread_cond_signal(&live_cv);
 	pthread_mutex_unlock(&live_mu);
-	fuse_req_interrupt_func(r->fr, on_interrupt, r);
 }
 
 static void live_remove(struct req *r)
@@ -212,7 +255,10 @@ static void expire(struct req *r)
 {
 	struct err e = { 0 };           /* r->err is the work's */
 
-	if (r->late) {
+	if (r->late && !r->queued) {
+		pthread_mutex_lock(&live_mu);
+		r->promised = true;
+		pthread_mutex_unlock(&live_mu);
 		r->late(r);
 		return;
 	}
@@ -279,17 +325,10 @@ static void *clock_run(void *arg)
 
 void requests_init(void)
 {
-	pthread_attr_t a;
-	pthread_t t;
-
 	pthread_cond_init(&live_cv, NULL);
-	control_queue = queue_new();
-	pthread_attr_init(&a);
-	pthread_attr_setstacksize(&a, 256 << 10);
-	pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
-	if (pthread_create(&t, &a, clock_run, NULL))
+	control_queue = queue_new(CONTROL_THREADS_MAX);
+	if (!thread_run(clock_run, NULL))
 		abort();
-	pthread_attr_destroy(&a);
 }
 
 /* ---- running ----------------------------------------------------------------- */
@@ -310,6 +349,16 @@ static void finish(struct req *r)
 	req_put(r);
 }
 
+/* The driver comes next: not for a request that was given up. */
+static bool begin_io(struct req *r)
+{
+	pthread_mutex_lock(&live_mu);
+	bool go = !atomic_load(&r->answered) || r->promised;
+	r->under_io = go;
+	pthread_mutex_unlock(&live_mu);
+	return go;
+}
+
 /* True: the request is over. False: its completion calls req_end. */
 static bool work(struct req *r)
 {
@@ -319,7 +368,7 @@ static bool work(struct req *r)
 	r->queued = false;
 	if (atomic_load(&r->answered))
 		return true;
-	if (r->run) {
+	if (r->run) {           /* waits while the pool starts or stops */
 		rc = run_enter(r->run, &r->call, r->op, &r->err);
 		r->entered = rc == 0;
 	}
@@ -327,7 +376,8 @@ static bool work(struct req *r)
 		req_fail(r, rc);
 		return true;
 	}
-	r->under_io = true;
+	if (!begin_io(r))
+		return true;
 	atomic_fetch_add(&r->refs, 1);  /* an asynchronous end may come before fn returns */
 	r->fn(r);
 	async = r->is_async;
@@ -343,28 +393,43 @@ void req_async(struct req *r)
 	pthread_mutex_unlock(&r->queue->mu);
 }
 
+static struct req *pop_locked(struct queue *q)
+{
+	struct req *r = q->async < POOL_ASYNC_MAX ? q->first : NULL;
+
+	if (r) {
+		q->first = r->next;
+		if (!q->first)
+			q->last = &q->first;
+	}
+	return r;
+}
+
 /* Runs r and then what waits in its queue, on this thread. */
 static void serve(struct req *r)
 {
 	struct queue *q = r->queue;
 	struct node *keep = node_get(r->node);  /* keeps q */
 
+	serving = q;
 	while (r) {
+		loop_working();
 		if (work(r))
 			finish(r);
 		pthread_mutex_lock(&q->mu);
-		r = q->first;
-		if (r) {
-			q->first = r->next;
-			if (!q->first)
-				q->last = &q->first;
-		} else {
-			r = NULL;
+		r = pop_locked(q);
+		if (!r)
 			q->threads--;
-		}
 		pthread_mutex_unlock(&q->mu);
 	}
+	serving = NULL;
 	node_put(keep, 1);
+}
+
+static void *serve_thread(void *arg)
+{
+	serve(arg);
+	return NULL;
 }
 
 void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
@@ -375,7 +440,7 @@ void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
 	r->fn = fn;
 	live_add(r, deadline_ms);
 	pthread_mutex_lock(&q->mu);
-	full = q->threads >= POOL_THREADS_MAX || q->async >= POOL_ASYNC_MAX;
+	full = q->threads >= q->limit || q->async >= POOL_ASYNC_MAX;
 	if (!full)
 		q->threads++;
 	pthread_mutex_unlock(&q->mu);
@@ -396,7 +461,7 @@ void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
 		r->data_owned = true;
 	}
 	pthread_mutex_lock(&q->mu);
-	if (q->threads < POOL_THREADS_MAX && q->async < POOL_ASYNC_MAX) {
+	if (q->threads < q->limit && q->async < POOL_ASYNC_MAX) {
 		q->threads++;           /* a place became free meanwhile */
 		pthread_mutex_unlock(&q->mu);
 		serve(r);
@@ -425,24 +490,23 @@ void req_end(struct req *r)
 	finish(r);
 	pthread_mutex_lock(&q->mu);
 	q->async--;
-	if (q->first && q->threads < POOL_THREADS_MAX && q->async < POOL_ASYNC_MAX) {
-		next = q->first;
-		q->first = next->next;
-		if (!q->first)
-			q->last = &q->first;
-		q->threads++;
+	/* This thread, if it serves q, looks there itself. If it does not, it is
+	 * a driver's or the clock's, and must not wait. */
+	if (serving != q && q->threads < q->limit) {
+		next = pop_locked(q);
+		q->threads += next != NULL;
 	}
 	pthread_mutex_unlock(&q->mu);
-	if (next)
+	if (next && !thread_run(serve_thread, next))
 		serve(next);
 	node_put(keep, 1);
 }
 
-bool req_refuse_late(struct req *r)
+bool req_refuse_late(struct req *r, struct node *n)
 {
-	if (r->node->kind != N_VOL || !atomic_load(&r->node->late))
+	if (n->kind != N_VOL || !atomic_load(&n->late))
 		return false;
-	_cleanup_free_ char *name = node_name(r->node);
+	_cleanup_free_ char *name = node_name(n);
 	req_fail(r, err_set(&r->err, ETIMEDOUT,
 			    "volume '%s' takes no I/O until a write that was given up has ended",
 			    name));

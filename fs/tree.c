@@ -145,21 +145,30 @@ struct node *node_by_id(fuse_ino_t id)
 
 struct node *node_get(struct node *n)
 {
-	pthread_mutex_lock(&tree_mu);
-	n->refs++;
-	pthread_mutex_unlock(&tree_mu);
+	atomic_fetch_add(&n->refs, 1);
 	return n;
+}
+
+/* Not the last reference: no lock. It is true while somebody else has one. */
+static bool put_some(struct node *n, uint64_t times)
+{
+	uint64_t now = atomic_load(&n->refs);
+
+	while (now > times)
+		if (atomic_compare_exchange_weak(&n->refs, &now, now - times))
+			return true;
+	return false;
 }
 
 void node_put(struct node *n, uint64_t times)
 {
-	while (n) {
+	while (n && !put_some(n, times)) {
 		struct node *parent = n->parent, **p;
 
 		pthread_mutex_lock(&tree_mu);
-		assert(n->refs >= times);
-		n->refs -= times;
-		if (n->refs) {
+		uint64_t before = atomic_fetch_sub(&n->refs, times);
+		assert(before >= times);
+		if (before != times) {
 			pthread_mutex_unlock(&tree_mu);
 			return;
 		}
@@ -178,6 +187,7 @@ void node_put(struct node *n, uint64_t times)
 		if (n->lockers)
 			locks_free(n);
 		queue_free(n->queue);
+		drop_volumes_free(n->drop);
 		pthread_mutex_destroy(&n->mu);
 		free(n->name);
 		free(n);
@@ -215,8 +225,10 @@ struct node *node_child(struct node *parent, enum kind k, const char *name, uint
 		n->cf = cf;
 		n->run = run ? run_get(run) : NULL;
 		n->cp = cp ? cpool_get(cp) : NULL;
-		if (k == N_POOL)
-			n->queue = queue_new();
+		if (k == N_POOL || k == N_CPOOL || k == N_VOLUMES)
+			n->queue = queue_new(POOL_THREADS_MAX);
+		if (k == N_VOLUMES)
+			n->drop = drop_volumes_new(run);
 		if (k != N_CFILE)
 			link_locked(n);
 	}
@@ -286,6 +298,32 @@ void node_become_scratch(struct node *n, struct scratch *s)
 	pthread_mutex_unlock(&tree_mu);
 }
 
+/* What the kernel knows of a run's volumes may be wrong: a verb has been at work. */
+void nodes_forget_attributes(struct run *run)
+{
+	uint64_t *ids = NULL;
+	size_t n = 0, room = 0;
+
+	pthread_mutex_lock(&tree_mu);
+	for (size_t i = 0; i < buckets; i++)
+		for (struct node *v = by_id[i]; v; v = v->by_id) {
+			if (v->kind != N_VOL || v->run != run)
+				continue;
+			if (n == room)
+				ids = xrealloc(ids, (room = room ? room * 2 : 64) * sizeof *ids);
+			ids[n++] = v->id;
+		}
+	pthread_mutex_unlock(&tree_mu);
+	for (size_t i = 0; i < n; i++)
+		fuse_lowlevel_notify_inval_inode(session, ids[i], -1, 0);
+	free(ids);
+}
+
+const struct drop *node_drop(struct node *dir)
+{
+	return dir->kind == N_POOLS ? &drop_pools : dir->kind == N_VOLUMES ? dir->drop : NULL;
+}
+
 /* ---- attributes ---------------------------------------------------------------- */
 
 /* Inode numbers people see: stable as long as they can be, and .pool's the
@@ -296,12 +334,26 @@ uint64_t vol_ino(struct run *r, uint64_t ino)
 	return (uint64_t)run_serial(r) << 48 | ((ino + 16) & 0xffffffffffffULL);
 }
 
-static uint64_t plain_ino(struct node *n, const char *name)
+static uint64_t name_ino(enum kind k, const char *pool, const char *name)
 {
 	uint64_t h = 0xcbf29ce484222325ULL;
+
+	h = mix(h, &k, sizeof k);
+	h = mix(h, pool, strlen(pool) + 1);
+	h = mix(h, name, strlen(name));
+	return 1ULL << 40 | (h & 0xffffffffffULL);
+}
+
+uint64_t voltext_ino(struct node *dir, const char *file)
+{
+	return name_ino(N_VOLTEXT, cpool_name(dir->cp), file);
+}
+
+static uint64_t plain_ino(struct node *n, const char *name)
+{
 	const char *pool = n->cp ? cpool_name(n->cp) : "";
 
-	switch (n->kind) {
+	switch ((enum kind)n->kind) {
 	case N_ROOT:
 		return 1;
 	case N_GUARD:
@@ -313,10 +365,7 @@ static uint64_t plain_ino(struct node *n, const char *name)
 	case N_POOL:
 		return (uint64_t)run_serial(n->run) << 48 | 3;
 	default:
-		h = mix(h, &n->kind, sizeof n->kind);
-		h = mix(h, pool, strlen(pool) + 1);
-		h = mix(h, name, strlen(name));
-		return 1ULL << 40 | (h & 0xffffffffffULL);
+		return name_ino(n->kind, pool, name);
 	}
 }
 
@@ -338,7 +387,7 @@ static void pool_dir_stat(struct node *n, struct stat *st)
 static void def_stat(struct node *n, const char *file, struct stat *st)
 {
 	char name[256];
-	struct cpool *cp = drop_is_definition(file, name) ? cpool_find(name) : NULL;
+	struct cpool *cp = drop_is_definition(&drop_pools, file, name) ? cpool_find(name) : NULL;
 
 	st->st_mode = S_IFREG | 0644;
 	if (!cp)
@@ -369,18 +418,18 @@ void node_stat(struct node *n, const struct caller *who, struct stat *st)
 	st->st_gid = getegid();
 	st->st_blksize = 4096;
 	st->st_atim = st->st_mtim = st->st_ctim = born;
-	switch (n->kind) {
+	switch ((enum kind)n->kind) {
 	case N_ROOT: case N_CONTROL: case N_POOLS: case N_ACTIVE: case N_AUTOSTART:
-	case N_CPOOL: case N_ACTIVEPOOL:
-		st->st_mode = S_IFDIR | 0755;
-		st->st_nlink = 2;
+	case N_CPOOL: case N_ACTIVEPOOL: case N_VOLUMES:
+		st->st_mode = S_IFDIR | 0755;   /* st_nlink 1: "not counted" */
 		break;
 	case N_POOL:
 		st->st_nlink = 2;
 		pool_dir_stat(n, st);
 		break;
 	case N_GUARD:
-		text_stat(guard_text, S_IFREG | 0444, st);
+		guard_text(n, &b);
+		text_stat(b.data, S_IFREG | 0444, st);
 		break;
 	case N_CFILE:
 		if (n->cf->show)
@@ -404,10 +453,53 @@ void node_stat(struct node *n, const struct caller *who, struct stat *st)
 		link = autolink_text(name);
 		text_stat(link ? link : "", S_IFLNK | 0777, st);
 		break;
-	case N_VOL:
+	case N_VOL: case N_VOLTEXT:
 		assert(!"a volume's attributes come from its driver");
 	}
 	st->st_blocks = (st->st_size + 511) / 512;
+}
+
+struct stamp stamp_of(const struct stat *st)
+{
+	return (struct stamp){ st->st_size, st->st_mtim, st->st_ctim };
+}
+
+void node_told(struct node *n, const struct stat *st)
+{
+	pthread_mutex_lock(&n->mu);
+	n->seen = stamp_of(st);
+	n->seen_set = true;
+	pthread_mutex_unlock(&n->mu);
+}
+
+int voltext_stat(struct node *n, struct stat *st, struct err *e)
+{
+	_cleanup_free_ char *file = node_name(n);
+	_cleanup_buf_ struct buf b = { 0 };
+	enum volume_text what;
+	char name[256];
+	int rc;
+
+	if (!volume_text_name(file, name, &what))
+		return -ENOENT;
+	rc = volume_show(n->run, name, what, &b, st, e);
+	if (rc == -ENOENT && n->writers) {      /* being written, not made yet */
+		e->code = 0;
+		memset(st, 0, sizeof *st);
+		st->st_mode = S_IFREG | 0644;
+		st->st_uid = geteuid();
+		st->st_gid = getegid();
+		st->st_atim = st->st_mtim = st->st_ctim = born;
+	} else if (rc < 0) {
+		return rc;
+	}
+	st->st_ino = voltext_ino(n->parent, file);
+	st->st_nlink = 1;
+	st->st_blksize = 4096;
+	st->st_size = b.len;
+	st->st_blocks = (st->st_size + 511) / 512;
+	st->st_dev = st->st_rdev = 0;
+	return 0;
 }
 
 void vol_show_stat(struct node *n, struct vol_stat *vs)

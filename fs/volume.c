@@ -19,17 +19,26 @@ struct handle *handle_get(struct handle *h)
 	return h;
 }
 
-void handle_put(struct handle *h)
+static void *handle_close(void *arg)
 {
+	struct handle *h = arg;
 	struct err e = { 0 };
 
-	if (atomic_fetch_sub(&h->refs, 1) != 1)
-		return;
 	if (vol_close(h->vol, &e) < 0)
 		report(h->node->run, NULL, "close", 0, &e);
 	run_closed(h->node->run, &h->holder);
 	node_put(h->node, 1);
 	free(h);
+	return NULL;
+}
+
+void handle_put(struct handle *h)
+{
+	if (atomic_fetch_sub(&h->refs, 1) != 1)
+		return;
+	loop_working();
+	if (thread_may_block() || !thread_run(handle_close, h))
+		handle_close(h);
 }
 
 struct handle *node_any_handle(struct node *n)
@@ -53,7 +62,8 @@ static void decide_locked(struct node *n, struct vol *v)
 	run_set_path(n->run, n->passthrough ? "passthrough" : "daemon");
 }
 
-static struct handle *handle_new(struct node *n, struct vol *v, pid_t pid)
+static struct handle *handle_new(struct req *r, struct node *n, struct vol *v,
+				 const struct vol_stat *vs)
 {
 	struct handle *h = xcalloc(1, sizeof *h);
 	_cleanup_free_ char *name = node_name(n);
@@ -61,7 +71,9 @@ static struct handle *handle_new(struct node *n, struct vol *v, pid_t pid)
 	h->node = node_get(n);
 	h->vol = v;
 	h->refs = 1;
-	run_opened(n->run, &h->holder, name, pid);
+	h->flags = r->fi.flags;
+	h->opened = vs->st.st_ctim;
+	run_opened(n->run, &h->holder, name, r->ctx.pid);
 	pthread_mutex_lock(&n->mu);
 	decide_locked(n, v);
 	h->next = n->handles;
@@ -100,10 +112,10 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+static bool same_file(const struct stamp *a, const struct stamp *b)
 {
-	return a->st_size == b->st_size && same_time(&a->st_mtim, &b->st_mtim) &&
-	       same_time(&a->st_ctim, &b->st_ctim);
+	return a->size == b->size && same_time(&a->mtime, &b->mtime) &&
+	       same_time(&a->ctime, &b->ctime);
 }
 
 /* May the kernel keep the pages of an earlier open? Only if the file is the
@@ -112,13 +124,14 @@ static bool same_file(const struct stat *a, const struct stat *b)
  * kernel has are wrong: an open by itself does not refresh them. */
 static void judge_cache(struct node *n, const struct stat *now, bool *keep, bool *stale)
 {
+	struct stamp is = stamp_of(now);
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
 	pthread_mutex_lock(&n->mu);
-	*keep = n->cache_good && same_file(&n->stamp, now);
-	*stale = n->seen_set && !same_file(&n->seen, now);
-	n->stamp = *now;
+	*keep = n->cache_good && same_file(&n->stamp, &is);
+	*stale = n->seen_set && !same_file(&n->seen, &is);
+	n->stamp = is;
 	n->cache_good = t.tv_sec - now->st_ctim.tv_sec > 1;
 	pthread_mutex_unlock(&n->mu);
 }
@@ -137,6 +150,9 @@ static void answer_open(struct req *r, struct node *n, struct handle *h,
 	r->fi.keep_cache = id <= 0 && keep;
 	if (id <= 0 && r->fi.flags & O_DIRECT)
 		r->fi.direct_io = parallel = true;
+	/* The kernel's own handle would append for ever, whatever fcntl says. */
+	if (id > 0 && r->fi.flags & O_APPEND)
+		r->fi.direct_io = true;
 	if (stale && !e)
 		fuse_lowlevel_notify_inval_inode(session, n->id, -1, 0);
 	if (!req_claim(r) || (e ? reply_create(r->fr, e, &r->fi, id > 0 ? id : 0, parallel)
@@ -148,6 +164,28 @@ static void answer_open(struct req *r, struct node *n, struct handle *h,
 }
 
 enum { OPEN_FLAGS = O_ACCMODE | O_APPEND | O_DIRECT };
+
+/* O_TRUNC. With O_RDONLY another handle must do it. */
+static int vol_empty(struct vol *v, struct err *e)
+{
+	struct err quiet = { 0 };
+	struct vol_stat a, b;
+	struct vol *w;
+	int rc;
+
+	if ((v->flags & O_ACCMODE) != O_RDONLY)
+		return vol_truncate(v, 0, e);
+	rc = vol_open(v->pool, v->name, O_WRONLY, &w, e);
+	if (rc < 0)
+		return rc;
+	rc = vol_fstat(v, &a, e);
+	if (rc == 0)
+		rc = vol_fstat(w, &b, e);
+	if (rc == 0)
+		rc = a.id == b.id ? vol_truncate(w, 0, e) : -ESTALE;
+	vol_close(w, &quiet);
+	return rc;
+}
 
 static int open_checked(struct req *r, struct node *n, struct vol **v, struct vol_stat *vs)
 {
@@ -169,7 +207,7 @@ static int open_checked(struct req *r, struct node *n, struct vol **v, struct vo
 	if (rc == 0 && vs->id != n->ident)
 		rc = -ESTALE;
 	if (rc == 0 && r->fi.flags & O_TRUNC) {
-		rc = vol_truncate(*v, 0, &r->err);
+		rc = vol_empty(*v, &r->err);
 		if (rc == 0)
 			rc = vol_fstat(*v, vs, &r->err);
 	}
@@ -185,14 +223,14 @@ void vol_open_request(struct req *r)
 	struct vol *v;
 	int rc;
 
-	if (r->fi.flags & O_TRUNC && req_refuse_late(r))
+	if (r->fi.flags & O_TRUNC && req_refuse_late(r, r->node))
 		return;
 	rc = open_checked(r, r->node, &v, &vs);
 	if (rc < 0) {
 		req_fail(r, rc);
 		return;
 	}
-	h = handle_new(r->node, v, r->ctx.pid);
+	h = handle_new(r, r->node, v, &vs);
 	h->changed = r->fi.flags & O_TRUNC;
 	vol_show_stat(r->node, &vs);
 	answer_open(r, r->node, h, &vs.st, NULL);
@@ -221,7 +259,7 @@ static int create_or_open(struct req *r, struct vol **v, bool *made)
 		r->err.text[0] = 0;
 	}
 	if (rc == 0 && r->fi.flags & O_TRUNC) {
-		rc = vol_truncate(*v, 0, &r->err);
+		rc = vol_empty(*v, &r->err);
 		if (rc < 0)
 			vol_close(*v, &(struct err){ 0 });
 	}
@@ -260,17 +298,14 @@ void vol_create_request(struct req *r)
 		return;
 	}
 	n = node_child(r->node, N_VOL, r->name, vs.id, r->run, NULL, NULL);
-	h = handle_new(n, v, r->ctx.pid);
+	h = handle_new(r, n, v, &vs);
 	h->changed = true;
 	vol_show_stat(n, &vs);
 	e.ino = n->id;
 	e.attr = vs.st;
 	e.attr_timeout = node_timeout(n, false);
 	e.entry_timeout = node_timeout(n, true);
-	pthread_mutex_lock(&n->mu);
-	n->seen = vs.st;
-	n->seen_set = true;
-	pthread_mutex_unlock(&n->mu);
+	node_told(n, &vs.st);
 	answer_open(r, n, h, &vs.st, &e);
 }
 

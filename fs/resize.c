@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * resize.c - what truncate means: the size of a volume, or of the disk in it.
+ *
+ * A raw volume is its bytes. The file of a qcow2 image and the like is a
+ * container: tools that write containers (cp, rsync, qemu-img) set the file's
+ * length, people who type truncate -s mean the disk. The two are told apart
+ * by what the handle did before; what is neither is refused, naming the verb.
+ * Called by ops.c for a setattr with a size.
+ */
+#include "fs.h"
+#include <fcntl.h>
+#include <string.h>
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Did this handle create, truncate or write the file? The kernel does not show
+ * us the writes that it passes through, but they change the file's times. */
+static bool has_changed(struct handle *h)
+{
+	struct err quiet = { 0 };
+	struct vol_stat vs;
+
+	if (atomic_load(&h->changed))
+		return true;
+	return vol_fstat(h->vol, &vs, &quiet) < 0 || !same_time(&vs.st.st_ctim, &h->opened);
+}
+
+static bool alone(struct node *n, struct handle *h)
+{
+	pthread_mutex_lock(&n->mu);
+	bool yes = n->handles == h && (!h || !h->next);
+	pthread_mutex_unlock(&n->mu);
+	return yes;
+}
+
+/* truncate(1) opens with O_NONBLOCK, and truncate(2) not at all; a program that
+ * opens a container in another way and cuts or grows it first (dd seek=, a
+ * database) means the file. */
+static bool means_disk(struct req *r)
+{
+	return !r->h || r->h->flags & O_NONBLOCK;
+}
+
+static int set_container(struct req *r, const char *name, const struct vol_desc *d)
+{
+	uint64_t size = r->attr.st_size;
+
+	if (size == d->physical)
+		return 0;
+	if (means_disk(r) && alone(r->node, r->h) && size > d->capacity && size > d->physical)
+		return vol_resize(run_pool(r->run), name, size, 0, &r->err);
+	return err_set(&r->err, EINVAL, "'%s' is a %s image: to set the size of its disk, write "
+		       "'resize %s SIZE' to control/pools/%s/ctl", name, d->target.format, name,
+		       run_name(r->run));
+}
+
+/* 1: a container, and *rc is the answer. 0: bytes. */
+static int if_container(struct req *r, const char *name, int *rc)
+{
+	struct err quiet = { 0 };
+	struct vol_desc d;
+	bool is;
+
+	if (!run_pool(r->run)->ops->describe ||
+	    vol_describe(run_pool(r->run), name, &d, &quiet) < 0)
+		return 0;
+	is = d.target.format && strcmp(d.target.format, "raw") && strcmp(d.target.format, "iso");
+	if (is)
+		*rc = set_container(r, name, &d);
+	vol_desc_release(&d);
+	return is;
+}
+
+int vol_set_size(struct req *r)
+{
+	struct node *n = r->node;
+	_cleanup_free_ char *name = node_name(n);
+	const struct backend *ops = run_pool(n->run)->ops;
+	int rc;
+
+	if (!(r->h && has_changed(r->h)) && node_linked(n) && if_container(r, name, &rc))
+		return rc;
+	if (r->h) {
+		atomic_store(&r->h->changed, true);
+		return vol_truncate(r->h->vol, r->attr.st_size, &r->err);
+	}
+	return vol_resize(run_pool(n->run), name, r->attr.st_size,
+			  ops->plain_files || opt.shrink ? RESIZE_SHRINK : 0, &r->err);
+}
