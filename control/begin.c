@@ -73,7 +73,8 @@ static bool job_try(struct job *j)
 	rc = pool_launch(&j->ch, takeover, &e);
 	if (rc)
 		log_line(j->cp->name, "start", e.code, e.text);
-	return rc && job_wanted(j);
+	/* What this version cannot do it cannot do in a minute either. */
+	return rc && rc != -EOPNOTSUPP && job_wanted(j);
 }
 
 static void *job_thread(void *arg)
@@ -180,14 +181,14 @@ static void identify_one(void *arg, struct cpool *cp)
 
 	(void)arg;
 	mutex_lock(&pools.lock);
-	wanted = !pools.ending && !cp->id.known && cp->def->target;
+	wanted = !pools.ending && !cp->id.known && registry_own_target(cp->def);
 	if (wanted)
 		target = xstrdup(cp->def->target);
 	mutex_unlock(&pools.lock);
 	if (!wanted || target_check(target, &id, &ignored))
 		return;
 	mutex_lock(&pools.lock);
-	if (!cp->id.known && cp->def->target && !strcmp(cp->def->target, target))
+	if (!cp->id.known && registry_own_target(cp->def) && !strcmp(cp->def->target, target))
 		cp->id = id;
 	mutex_unlock(&pools.lock);
 }

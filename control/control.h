@@ -53,7 +53,7 @@ const char *xml_gather_text(struct xml_gather *g, size_t *len);
 
 /* ---- state on disk (store.c) -------------------------------------------- */
 
-/* SOURCE: NAME.xml and autostart/NAME.xml (a symlink). Run state: one
+/* SOURCE: NAME.xml, autostart/NAME.xml (a symlink), secrets/. Run state: one
  * directory per SOURCE below /run/poolfs or $XDG_RUNTIME_DIR/poolfs:
  *   NAME.xml       the definition with which NAME runs now
  *   NAME.stopped   stopped by the user since boot: no autostart
@@ -71,7 +71,7 @@ const char *store_source(const struct store *s);        /* absolute path */
 enum store_kind { STORE_DEFINITION, STORE_RUNNING };
 int store_write(struct store *s, enum store_kind k, const char *name, const char *data,
 		size_t len, struct err *e);
-/* Not there: success. The autostart link of a definition goes with it. */
+/* Not there: success. The autostart link of a definition goes with it, after it. */
 int store_remove(struct store *s, enum store_kind k, const char *name, struct err *e);
 int store_read(struct store *s, enum store_kind k, const char *name, struct buf *out,
 	       struct err *e);
@@ -84,6 +84,8 @@ int store_set_autostart(struct store *s, const char *name, bool on, struct err *
 bool store_autostart(struct store *s, const char *name);
 int store_set_stopped(struct store *s, const char *name, bool on, struct err *e);
 bool store_stopped(struct store *s, const char *name);
+/* SOURCE/secrets/usage:USAGE, 0600. usage has no '/'; text NULL: it goes. */
+int store_set_secret(struct store *s, const char *usage, const char *text, struct err *e);
 
 /* ---- log and reasons (log.c) -------------------------------------------- */
 
@@ -223,6 +225,7 @@ enum cdir { CDIR_CONTROL, CDIR_POOL };  /* control/, control/pools/NAME/ */
 /* Who asks, and how a long verb is told to give up. */
 struct caller {
 	uid_t uid;
+	gid_t gid;
 	pid_t pid;
 	struct progress *progress;      /* never NULL in store */
 };
@@ -259,7 +262,32 @@ int verb_run(struct cpool *cp, const struct caller *who, const char *line, struc
  * P, E and KiB.. = 1024^n; KB.. = 1000^n; B, byte, bytes). */
 int size_parse(const char *text, uint64_t *bytes, struct err *e);
 
-/* ---- the drop directory control/pools (drop.c) ---------------------------- */
+/* ---- drop directories (drop.c, scratch.c) ---------------------------------- */
+
+/* A directory in which writing a whole NAME.xml makes something, and any other
+ * name is a scratch file: control/pools, and the volumes/ of each running pool. */
+struct drop {
+	const struct drop_kind *kind;
+	const char *path;               /* below the mount; also what keeps scratch
+	                                 * files of two directories apart */
+	struct run *run;                /* of volumes/; counted */
+};
+struct drop_kind {
+	bool (*is_definition)(const char *name);        /* NAME of "NAME.xml" */
+	/* May a scratch file be called so? EINVAL and the like. */
+	int (*scratch_check)(const char *file, struct err *e);
+	/* These may ask a driver, if those of the kind do: between enter and leave. */
+	int (*define)(const struct drop *d, const struct caller *who, const char *name,
+		      const char *xml, size_t len, struct err *e);
+	/* As it reads now, for a copy; ENOENT. */
+	int (*show)(const struct drop *d, const char *name, struct buf *xml,
+		    struct timespec *mtime, struct err *e);
+	int (*rename)(const struct drop *d, const char *from, const char *to, struct err *e);
+};
+extern const struct drop drop_pools;
+/* volumes.c; d->run is counted. */
+struct drop *drop_volumes_new(struct run *r);
+void drop_volumes_free(struct drop *d);         /* NULL is fine */
 
 enum {
 	SCRATCH_FILE_MAX = 4 << 20,     /* bytes of one scratch file: EFBIG */
@@ -268,15 +296,16 @@ enum {
 	SCRATCH_SECONDS = 600,          /* unused for so long: gone */
 };
 /* "NAME.xml" with a fit NAME: copies NAME (at least 256 bytes) and returns
- * true. False for all that is scratch: another ending, a leading dot, `~`... */
-bool drop_is_definition(const char *file, char name[256]);
+ * true. False for all that is scratch: another ending, `~`, of pools also a
+ * leading dot ... */
+bool drop_is_definition(const struct drop *d, const char *file, char name[256]);
 
-/* A scratch file: counted, private memory with a name in control/pools. */
+/* A scratch file: counted, private memory with a name in a drop directory. */
 struct scratch;
-struct scratch *scratch_find(const char *name);                 /* counted or NULL */
+struct scratch *scratch_find(const struct drop *d, const char *name);   /* counted or NULL */
 /* EEXIST if taken and excl. */
-int scratch_create(const char *name, bool excl, uid_t uid, gid_t gid, mode_t mode,
-		   struct scratch **s, struct err *e);
+int scratch_create(const struct drop *d, const char *name, bool excl, uid_t uid, gid_t gid,
+		   mode_t mode, struct scratch **s, struct err *e);
 void scratch_put(struct scratch *s);
 void scratch_stat(struct scratch *s, struct stat *st);          /* all but st_ino */
 void scratch_setattr(struct scratch *s, const struct vol_attr *a);
@@ -284,30 +313,43 @@ ssize_t scratch_read(struct scratch *s, void *data, size_t len, uint64_t off);
 int scratch_write(struct scratch *s, const void *data, size_t len, uint64_t off,
 		  struct err *e);
 int scratch_truncate(struct scratch *s, uint64_t size, struct err *e);
-int scratch_unlink(const char *name, struct err *e);            /* ENOENT */
-void scratch_each(void (*f)(void *arg, const char *name, struct scratch *s), void *arg);
+int scratch_unlink(const struct drop *d, const char *name, struct err *e);      /* ENOENT */
+void scratch_each(const struct drop *d,
+		  void (*f)(void *arg, const char *name, struct scratch *s), void *arg);
 
-/* rename in control/pools, all four kinds:
+/* rename in a drop directory, all four kinds:
  *  scratch -> scratch: renamed (replacing, unless noreplace)
  *  scratch -> NAME.xml: defines NAME, then the scratch is gone; on an error it
- *      stays. noreplace and NAME defined: EEXIST
+ *      stays. noreplace and NAME there: EEXIST
  *  NAME.xml -> scratch: a copy; the definition stays
- *  NAME.xml -> OTHER.xml: cpool_rename; OTHER defined: EEXIST
+ *  NAME.xml -> OTHER.xml: of pools cpool_rename; OTHER defined: EEXIST
  * Without RENAME_EXCHANGE (EINVAL). */
-int drop_rename(const char *from, const char *to, unsigned flags, uid_t uid, gid_t gid,
-		struct err *e);
+int drop_rename(const struct drop *d, const struct caller *who, const char *from,
+		const char *to, unsigned flags, struct err *e);
 
-/* One open handle that writes NAME.xml. Writes must follow each other from
- * offset 0; the definition is made in the write that closes the root element
- * and its error is that write's error. Blanks and comments may follow. */
+/* One open handle that writes NAME.xml; d outlives it. Writes must follow each
+ * other from offset 0; the definition is made in the write that closes the root
+ * element and its error is that write's error. Blanks and comments may follow. */
 struct defwriter;
-struct defwriter *defwriter_new(const char *name);
+struct defwriter *defwriter_new(const struct drop *d, const char *name);
 void defwriter_free(struct defwriter *w);
-int defwriter_write(struct defwriter *w, const void *data, size_t len, uint64_t off,
-		    struct err *e);
+int defwriter_write(struct defwriter *w, const struct caller *who, const void *data,
+		    size_t len, uint64_t off, struct err *e);
 void defwriter_truncate(struct defwriter *w);   /* starts anew */
 /* Incomplete document: EINVAL. Nothing written, or all well: 0. */
 int defwriter_flush(struct defwriter *w, struct err *e);
 uint64_t defwriter_size(struct defwriter *w);   /* bytes written so far */
+
+/* ---- volumes as text (volumes.c) --------------------------------------------- */
+
+enum volume_text { VOLUME_XML, VOLUME_DISK };
+/* control/pools/NAME/volumes/VOLUME.xml or VOLUME.disk: their content, and owner,
+ * mode and times as they are shown. Asks the driver: between enter and leave.
+ * ENOENT without a sentence: there is no such volume. out may be NULL. */
+int volume_show(struct run *r, const char *name, enum volume_text what, struct buf *out,
+		struct stat *st, struct err *e);
+/* VOLUME of "VOLUME.xml" or "VOLUME.disk"; false if file ends otherwise or VOLUME is
+ * no name that a volume may have. */
+bool volume_text_name(const char *file, char name[256], enum volume_text *what);
 
 #endif

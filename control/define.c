@@ -1,109 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * define.c - a pool's XML into a struct pool_def, and what else makes, copies
- * and frees one.
+ * define.c - a pool's XML into a struct pool_def.
  *
  * Called by pool.c, for what a user writes as for what the store gives back.
  * The rows of fields.c say which elements count; others are ignored, as libvirt
- * does. Never looks at other pools, at the disk or at the network.
+ * does. What one row cannot say alone (defaults, what goes together) is judged
+ * in settle.c. Never looks at other pools, at the disk or at the network.
  */
-#include "fields.h"
+#include "define.h"
 #include "xml.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-/* ---- uuid --------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------ */
 
-void uuid_make(char uuid[37])
-{
-	unsigned char b[16];
-
-	if (getrandom(b, sizeof b, 0) != sizeof b)
-		abort();                /* so short a request is never cut */
-	b[6] = (b[6] & 0x0f) | 0x40;
-	b[8] = (b[8] & 0x3f) | 0x80;
-	for (size_t i = 0, at = 0; i < sizeof b; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			uuid[at++] = '-';
-		uuid[at++] = "0123456789abcdef"[b[i] >> 4];
-		uuid[at++] = "0123456789abcdef"[b[i] & 15];
-	}
-	uuid[36] = '\0';
-}
-
-/* libvirt's rule: '-' and ' ' anywhere between pairs of digits, blanks around. */
-bool uuid_parse(const char *text, char uuid[37])
-{
-	char out[37];
-	size_t at = 0;
-
-	while (isspace((unsigned char)*text))
-		text++;
-	for (size_t pair = 0; pair < 16;) {
-		if (*text == '-' || *text == ' ') {
-			text++;
-			continue;
-		}
-		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]))
-			return false;
-		if (pair == 4 || pair == 6 || pair == 8 || pair == 10)
-			out[at++] = '-';
-		out[at++] = (char)tolower((unsigned char)text[0]);
-		out[at++] = (char)tolower((unsigned char)text[1]);
-		text += 2;
-		pair++;
-	}
-	while (isspace((unsigned char)*text))
-		text++;
-	if (*text)
-		return false;
-	out[at] = '\0';
-	memcpy(uuid, out, sizeof out);
-	return true;
-}
-
-/* ---- copy and free ---------------------------------------------------------------- */
-
-struct pool_def *def_copy(const struct pool_def *def)
-{
-	struct pool_def *copy = xmalloc(sizeof *copy);
-
-	*copy = *def;
-	for (const struct field *f = fields; f->path; f++)
-		if (f->kind && f->kind->copy)
-			f->kind->copy(f, copy);
-	return copy;
-}
-
-void def_free(struct pool_def *def)
-{
-	if (!def)
-		return;
-	for (const struct field *f = fields; f->path; f++)
-		if (f->kind && f->kind->release)
-			f->kind->release(f, def);
-	free(def);
-}
-
-/* ---- reading ------------------------------------------------------------------------ */
-
-struct reading {
-	struct xml_scan scan;
-	struct pool_def *def;
-	char path[128];                 /* "target/permissions", below the root */
-	const struct field *row;        /* whose text is being gathered, or NULL */
-	unsigned row_depth, row_line;
-	struct buf text;
-	unsigned skip;                  /* depth of an unknown element we are in, or 0 */
-	unsigned root_line;
-	unsigned line[FIELDS_MAX];      /* where each row was found; 0: not yet */
-};
-
-/* "<name>", "<target><path>", "type='...'" for sentences. */
-static void row_describe(const struct field *f, char *text, size_t size)
+void row_describe(const struct field *f, char *text, size_t size)
 {
 	const char *name = strrchr(f->path, '/');
 	size_t len;
@@ -115,6 +27,14 @@ static void row_describe(const struct field *f, char *text, size_t size)
 			 name[len] ? name + len + 1 : "");
 	else
 		snprintf(text, size, "<pool %s>", name + 1);
+}
+
+unsigned row_line(const struct reading *r, const char *path)
+{
+	for (const struct field *f = fields; f->path; f++)
+		if (strcmp(f->path, path) == 0)
+			return r->line[f - fields];
+	abort();                /* a path that has no row */
 }
 
 static int row_read(struct reading *r, const struct field *f, unsigned line, const char *text,
@@ -131,29 +51,9 @@ static int row_read(struct reading *r, const struct field *f, unsigned line, con
 		return err_set(e, EINVAL, "bad pool XML in line %u: a second %s; the first is in "
 			       "line %u", line, what, *seen);
 	*seen = line;
-	if (f->kind->read(f, r->def, text, e) < 0)
+	if (f->kind->read(f, f->list ? r->item : (void *)r->def, text, e) < 0)
 		return err_wrap(e, "bad pool XML in line %u: %s", line, what);
 	return 0;
-}
-
-/* The type decides which rows count, so it is judged before all others. */
-static int type_check(struct reading *r, struct err *e)
-{
-	const struct backend *b = r->def->type ? backend_find(r->def->type) : NULL;
-	_cleanup_buf_ struct buf known = {0};
-
-	if (b && b->later)
-		return err_set(e, EOPNOTSUPP, "cannot define a pool of type '%s' (line %u): %s",
-			       b->type, r->root_line, b->later);
-	if (b)
-		return 0;
-	for (size_t i = 0; backends[i]; i++)
-		buf_addf(&known, "%s%s", i ? ", " : "", backends[i]->type);
-	if (!r->def->type)
-		return err_set(e, EINVAL, "bad pool XML in line %u: <pool> has no type; give one of "
-			       "%s", r->root_line, known.data);
-	return err_set(e, EINVAL, "bad pool XML in line %u: unknown pool type '%.64s'; give one of "
-		       "%s", r->root_line, r->def->type, known.data);
 }
 
 /* The row of the element at r->path, or of its attribute. */
@@ -167,7 +67,7 @@ static const struct field *row_find(struct reading *r, const char *attribute)
 		if (attribute ? f->path[len] != '@' || strcmp(f->path + len + 1, attribute) != 0
 			      : f->path[len] != '\0')
 			continue;
-		if (r->def->type && !types_hold(f->types, r->def->type))
+		if (r->def->type && !field_applies(f, r->def->type))
 			continue;
 		return f;
 	}
@@ -186,12 +86,91 @@ static bool path_known(struct reading *r)
 	return false;
 }
 
+/* ---- lists ------------------------------------------------------------------------- */
+
+static void item_begin(struct reading *r, const struct field *list, unsigned line)
+{
+	void **items = list_items(list->list, r->def);
+	size_t *count = list_count(list->list, r->def), size = list->list->size;
+
+	*items = xrealloc(*items, (*count + 1) * size);
+	r->item = (char *)*items + (*count)++ * size;
+	memset(r->item, 0, size);
+	for (const struct field *f = list; f->list == list->list; f++)
+		r->line[f - fields] = 0;
+	r->line[list - fields] = line;
+	r->list = list;
+}
+
+static int item_end(struct reading *r, struct err *e)
+{
+	const struct field *list = r->list;
+	char what[64];
+
+	r->list = NULL;
+	for (const struct field *f = list + 1; f->list == list->list; f++) {
+		if (!(f->flags & FIELD_NEEDED) || r->line[f - fields])
+			continue;
+		row_describe(list, what, sizeof what);
+		return err_set(e, EINVAL, "bad pool XML in line %u: %s has no %s",
+			       r->line[list - fields], what, strchr(f->path, '@') + 1);
+	}
+	return 0;
+}
+
+/* ---- the parser's events --------------------------------------------------------------- */
+
+/* The type decides which rows count, so it is judged before all others. */
+static int type_check(struct reading *r, struct err *e)
+{
+	const struct backend *b = r->def->type ? backend_find(r->def->type) : NULL;
+	_cleanup_buf_ struct buf known = {0};
+
+	if (b)
+		return 0;
+	for (size_t i = 0; backends[i]; i++)
+		buf_addf(&known, "%s%s", i ? ", " : "", backends[i]->type);
+	if (!r->def->type)
+		return err_set(e, EINVAL, "bad pool XML in line %u: <pool> has no type; give one of "
+			       "%s", r->root_line, known.data);
+	return err_set(e, EINVAL, "bad pool XML in line %u: unknown pool type '%.64s'; give one of "
+		       "%s", r->root_line, r->def->type, known.data);
+}
+
+/* Enters the element; false if nothing in it is of interest. */
+static bool path_enter(struct reading *r, const char *name)
+{
+	size_t len = strlen(r->path);
+
+	if (len + 1 + strlen(name) + 1 > sizeof r->path)
+		return false;
+	snprintf(r->path + len, sizeof r->path - len, "%s%s", len ? "/" : "", name);
+	if (path_known(r))
+		return true;
+	r->path[len] = '\0';
+	return false;
+}
+
+/* What the row of an element that begins is for. */
+static int row_begin(struct reading *r, const struct field *row, unsigned line, struct err *e)
+{
+	if (row->flags & FIELD_MARK)
+		return row_read(r, row, line, "", e);
+	if (row->kind) {
+		r->row = row;
+		r->row_depth = r->scan.depth;
+		r->row_line = line;
+		r->text.len = 0;
+	}
+	return 0;
+}
+
 static int read_start(void *arg, const char *name, const struct xml_attr *attrs, size_t count,
 		      struct err *e)
 {
 	struct reading *r = arg;
 	unsigned line = xml_scan_line(&r->scan), depth = r->scan.depth;
-	const struct field *row;
+	const struct field *row = NULL;
 	int ret = 0;
 
 	if (r->skip)
@@ -201,35 +180,23 @@ static int read_start(void *arg, const char *name, const struct xml_attr *attrs,
 		if (strcmp(name, "pool") != 0)
 			return err_set(e, EINVAL, "bad pool XML in line %u: the root element is "
 				       "'%.64s', not 'pool'", line, name);
+	} else if (!path_enter(r, name)) {
+		r->skip = depth;
+		return 0;
 	} else {
-		size_t len = strlen(r->path);
-
-		if (len + 1 + strlen(name) + 1 > sizeof r->path) {
-			r->skip = depth;
-			return 0;
-		}
-		snprintf(r->path + len, sizeof r->path - len, "%s%s", len ? "/" : "", name);
-		if (!path_known(r)) {
-			r->path[len] = '\0';
-			r->skip = depth;
-			return 0;
-		}
+		row = row_find(r, NULL);
 	}
+	if (row && field_is_list(row))
+		item_begin(r, row, line);
 	for (size_t i = 0; i < count && ret == 0; i++) {
-		row = row_find(r, attrs[i].name);
-		if (row)
-			ret = row_read(r, row, line, attrs[i].value, e);
+		const struct field *f = row_find(r, attrs[i].name);
+
+		if (f)
+			ret = row_read(r, f, line, attrs[i].value, e);
 	}
 	if (ret == 0 && depth == 1)
 		return type_check(r, e);
-	row = row_find(r, NULL);
-	if (row && row->kind) {
-		r->row = row;
-		r->row_depth = depth;
-		r->row_line = line;
-		r->text.len = 0;
-	}
-	return ret;
+	return ret == 0 && row ? row_begin(r, row, line, e) : ret;
 }
 
 static void read_text(void *arg, const char *text, size_t len)
@@ -258,42 +225,11 @@ static int read_end(void *arg, struct err *e)
 		ret = row_read(r, r->row, r->row_line, r->text.data, e);
 		r->row = NULL;
 	}
+	if (ret == 0 && r->list && strcmp(r->list->path, r->path) == 0)
+		ret = item_end(r, e);
 	slash = strrchr(r->path, '/');
 	*(slash ? slash : r->path) = '\0';
 	return ret;
-}
-
-static int name_settle(struct reading *r, const char *name, struct err *e)
-{
-	unsigned line = 0;
-
-	for (const struct field *f = fields; f->path; f++)
-		if (strcmp(f->path, "name") == 0)
-			line = r->line[f - fields];
-	if (!r->def->name) {
-		if (!name)
-			return err_set(e, EINVAL, "bad pool XML in line %u: <pool> has no <name>",
-				       r->root_line);
-		r->def->name = xstrdup(name);
-	} else if (name && strcmp(r->def->name, name) != 0) {
-		return err_set(e, EINVAL, "bad pool XML in line %u: <name> is '%.245s', but the file is "
-			       "'%s.xml'; make them the same or leave <name> out", line,
-			       r->def->name, name);
-	}
-	if (name_check(NAME_POOL, r->def->name, e) < 0)
-		return err_wrap(e, "bad pool XML in line %u", line ? line : r->root_line);
-	return 0;
-}
-
-static int read_finish(struct reading *r, const char *name, struct err *e)
-{
-	for (const struct field *f = fields; f->path; f++) {
-		if (!f->needed || !types_hold(f->needed, r->def->type) || r->line[f - fields])
-			continue;
-		return err_set(e, EINVAL, "bad pool XML in line %u: a %s pool must have '%s'",
-			       r->root_line, r->def->type, f->path);
-	}
-	return name_settle(r, name, e);
 }
 
 int def_parse(const char *xml, size_t len, const char *name, struct pool_def **def, struct err *e)
@@ -311,7 +247,7 @@ int def_parse(const char *xml, size_t len, const char *name, struct pool_def **d
 		xml_scan_init(&r.scan, &events, &r);
 		ret = xml_scan_feed(&r.scan, xml, len, true, e);
 		if (ret == 0)
-			ret = read_finish(&r, name, e);
+			ret = def_settle(&r, name, e);
 		xml_scan_release(&r.scan);
 	}
 	buf_release(&r.text);

@@ -1,277 +1,206 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fields.c - the rows of a pool's XML, and the kinds of value they hold.
+ * fields.c - the rows of a pool's XML, what its types differ in, and the copy
+ * and the end of what was read by them.
  *
- * Walked by define.c and format.c. The order is that of libvirt's own output,
- * and so are the rules of each kind, except where libvirt's would hide a
- * mistake (relative paths, ".."). Never looks at the storage itself.
+ * Walked by define.c and format.c. The order is that of libvirt's own output;
+ * which type has which element is what libvirt's schema says. The kinds of value are
+ * in kinds.c. Never looks at the storage itself.
  */
 #include "fields.h"
+#include "xml.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MEMBER(f, def, type) ((type *)((char *)(def) + (f)->offset))
-#define MEMBER_CONST(f, def, type) ((const type *)((const char *)(def) + (f)->offset))
+/* ---- the types --------------------------------------------------------------------- */
 
-bool types_hold(const char *types, const char *type)
-{
-	size_t len = strlen(type);
-
-	if (!types)
-		return true;
-	for (const char *t = types; *t; t += strspn(t, " ")) {
-		size_t word = strcspn(t, " ");
-
-		if (word == len && memcmp(t, type, len) == 0)
-			return true;
-		t += word;
-	}
-	return false;
-}
-
-/* ---- text ------------------------------------------------------------------ */
-
-static int text_read(const struct field *f, struct pool_def *def, const char *text, struct err *e)
-{
-	char **to = MEMBER(f, def, char *);
-
-	(void)e;
-	free(*to);
-	*to = xstrdup(text);
-	return 0;
-}
-
-static bool text_print(const struct field *f, const struct pool_def *def,
-		       const struct pool_usage *u, struct buf *out)
-{
-	const char *text = *MEMBER_CONST(f, def, char *);
-
-	(void)u;
-	if (text)
-		buf_add(out, text, strlen(text));
-	return text;
-}
-
-static void text_copy(const struct field *f, struct pool_def *to)
-{
-	char **text = MEMBER(f, to, char *);
-
-	*text = *text ? xstrdup(*text) : NULL;
-}
-
-static void text_release(const struct field *f, struct pool_def *def)
-{
-	free(*MEMBER(f, def, char *));
-}
-
-static const struct field_kind kind_text = {
-	.read = text_read, .print = text_print, .copy = text_copy, .release = text_release,
+static const struct pool_type types[] = {
+	{.type = "dir", .needs = "target/path", .own_target = true},
+	{.type = "fs", .needs = "source/device target/path", .own_target = true,
+	 .formats = "auto ext2 ext3 ext4 ufs iso9660 udf gfs gfs2 vfat hfs+ xfs ocfs2 vmfs btrfs",
+	 .format = "auto"},
+	{.type = "netfs", .needs = "source/host source/dir@path target/path", .own_target = true,
+	 .formats = "auto nfs glusterfs cifs", .format = "auto"},
+	{.type = "logical", .named = true, .target = "/dev/", .formats = "lvm2 unknown",
+	 .format = "lvm2"},
+	{.type = "disk", .needs = "source/device target/path",
+	 .formats = "dos dvh gpt mac bsd pc98 sun lvm2 unknown", .format = "unknown"},
+	{.type = "iscsi", .needs = "source/host target/path"},
+	{.type = "scsi", .needs = "source/adapter target/path"},
+	{.type = "mpath", .needs = "target/path"},
+	{.type = "rbd", .needs = "source/name source/host", .named = true},
+	{.type = "sheepdog", .needs = "source/host", .named = true},
 };
 
-/* ---- an absolute path: no "//", no slash at the end, no "." and ".." ---------- */
-
-static int path_read(const struct field *f, struct pool_def *def, const char *text, struct err *e)
+const struct pool_type *pool_type_find(const char *type)
 {
-	_cleanup_free_ char *path = xmalloc(strlen(text) + 2);
-	size_t len = 0;
-
-	if (text[0] != '/')
-		return err_set(e, EINVAL, "'%s' is not an absolute path; begin it with '/'", text);
-	for (const char *s = text; *s;) {
-		size_t word;
-
-		s += strspn(s, "/");
-		word = strcspn(s, "/");
-		if ((word == 1 && s[0] == '.') || (word == 2 && s[0] == '.' && s[1] == '.'))
-			return err_set(e, EINVAL, "'%.*s' in the path '%s' is refused; write the "
-				       "path without it", (int)word, s, text);
-		if (word == 0)
-			break;
-		path[len++] = '/';
-		memcpy(path + len, s, word);
-		len += word;
-		s += word;
-	}
-	if (len == 0)
-		path[len++] = '/';
-	path[len] = '\0';
-	if (len >= PATH_MAX)
-		return err_set(e, EINVAL, "the path '%.32s...' is longer than %d bytes", path,
-			       PATH_MAX - 1);
-	/* They would break the lines of info and of the log. */
-	for (const char *s = path; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			return err_set(e, EINVAL, "the path '%s' contains a control character",
-				       path);
-	return text_read(f, def, path, e);
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+		if (strcmp(types[i].type, type) == 0)
+			return &types[i];
+	abort();                /* backends[] has a type that is not above */
 }
 
-static const struct field_kind kind_path = {
-	.read = path_read, .print = text_print, .copy = text_copy, .release = text_release,
-};
-
-/* ---- uuid -------------------------------------------------------------------- */
-
-static int uuid_read(const struct field *f, struct pool_def *def, const char *text, struct err *e)
-{
-	if (!uuid_parse(text, MEMBER(f, def, char)))
-		return err_set(e, EINVAL, "'%.64s' is no uuid; write 32 hexadecimal digits, or "
-			       "leave it out to get one", text);
-	return 0;
-}
-
-static bool uuid_print(const struct field *f, const struct pool_def *def,
-		       const struct pool_usage *u, struct buf *out)
-{
-	const char *uuid = MEMBER_CONST(f, def, char);
-
-	(void)u;
-	buf_add(out, uuid, strlen(uuid));
-	return uuid[0];
-}
-
-static const struct field_kind kind_uuid = {.read = uuid_read, .print = uuid_print};
-
-/* ---- permissions: offset is that of a struct perms ------------------------------ */
-
-static int mode_read(const struct field *f, struct pool_def *def, const char *text, struct err *e)
-{
-	struct perms *p = MEMBER(f, def, struct perms);
-	unsigned long mode;
-	char *end;
-
-	errno = 0;
-	mode = strtoul(text, &end, 8);
-	if (text[0] < '0' || text[0] > '7' || *end || errno || mode > 0777)
-		return err_set(e, EINVAL, "'%.64s' is no octal mode; write one from 0 to 0777", text);
-	p->mode = (mode_t)mode;
-	p->mode_set = true;
-	return 0;
-}
-
-static bool mode_print(const struct field *f, const struct pool_def *def,
-		       const struct pool_usage *u, struct buf *out)
-{
-	const struct perms *p = MEMBER_CONST(f, def, struct perms);
-
-	(void)u;
-	if (p->mode_set)
-		buf_addf(out, "0%o", (unsigned)p->mode);        /* 0 gives "00", as in libvirt */
-	return p->mode_set;
-}
-
-/* "-1" and its unsigned spelling mean: not set. */
-static int id_read(const char *text, bool *set, uint32_t *id, struct err *e)
-{
-	const char *digits = text[0] == '-' ? text + 1 : text;
-	long long value;
-	char *end;
-
-	errno = 0;
-	value = strtoll(text, &end, 10);
-	if (digits[0] < '0' || digits[0] > '9' || *end || errno || value < -1 ||
-	    value > UINT32_MAX)
-		return err_set(e, EINVAL, "'%.64s' is no numeric id; write one from 0 to 4294967294, "
-			       "or -1 for none", text);
-	*set = value >= 0 && value < UINT32_MAX;
-	*id = *set ? (uint32_t)value : 0;
-	return 0;
-}
-
-static int owner_read(const struct field *f, struct pool_def *def, const char *text, struct err *e)
-{
-	struct perms *p = MEMBER(f, def, struct perms);
-
-	return id_read(text, &p->uid_set, &p->uid, e);
-}
-
-static bool owner_print(const struct field *f, const struct pool_def *def,
-			const struct pool_usage *u, struct buf *out)
-{
-	const struct perms *p = MEMBER_CONST(f, def, struct perms);
-
-	(void)u;
-	if (p->uid_set)
-		buf_addf(out, "%u", p->uid);
-	return p->uid_set;
-}
-
-static int group_read(const struct field *f, struct pool_def *def, const char *text, struct err *e)
-{
-	struct perms *p = MEMBER(f, def, struct perms);
-
-	return id_read(text, &p->gid_set, &p->gid, e);
-}
-
-static bool group_print(const struct field *f, const struct pool_def *def,
-			const struct pool_usage *u, struct buf *out)
-{
-	const struct perms *p = MEMBER_CONST(f, def, struct perms);
-
-	(void)u;
-	if (p->gid_set)
-		buf_addf(out, "%u", p->gid);
-	return p->gid_set;
-}
-
-static const struct field_kind kind_mode = {.read = mode_read, .print = mode_print};
-static const struct field_kind kind_owner = {
-	.read = owner_read, .print = owner_print, .takes_empty = true,
-};
-static const struct field_kind kind_group = {
-	.read = group_read, .print = group_print, .takes_empty = true,
-};
-
-/* ---- sizes: printed only; offset is that in struct pool_usage --------------------- */
-
-static bool usage_print(const struct field *f, const struct pool_def *def,
-			const struct pool_usage *u, struct buf *out)
-{
-	(void)def;
-	buf_addf(out, "%llu", u ? (unsigned long long)*MEMBER_CONST(f, u, uint64_t) : 0);
-	return true;
-}
-
-static bool bytes_print(const struct field *f, const struct pool_def *def,
-			const struct pool_usage *u, struct buf *out)
-{
-	(void)f, (void)def, (void)u;
-	buf_addf(out, "bytes");
-	return true;
-}
-
-static const struct field_kind kind_usage = {.print = usage_print};
-static const struct field_kind kind_bytes = {.print = bytes_print};
-
-/* ---- the table ---------------------------------------------------------------------- */
+/* ---- the lists ----------------------------------------------------------------------- */
 
 #define DEF(member) offsetof(struct pool_def, member)
+#define HOST(member) offsetof(struct pool_host, member)
+#define DEVICE(member) offsetof(struct pool_device, member)
+#define OPTION(member) offsetof(struct pool_option, member)
 #define USAGE(member) offsetof(struct pool_usage, member)
 
+static const struct field_list hosts = {
+	DEF(source.hosts), DEF(source.host_count), sizeof(struct pool_host),
+	"netfs iscsi rbd sheepdog",
+};
+static const struct field_list devices = {
+	DEF(source.devices), DEF(source.device_count), sizeof(struct pool_device),
+	"fs logical disk iscsi",
+};
+static const struct field_list mount_opts = {
+	DEF(mount_opts), DEF(mount_opt_count), sizeof(struct pool_option), "fs netfs",
+};
+static const struct field_list config_opts = {
+	DEF(config_opts), DEF(config_opt_count), sizeof(struct pool_option), "rbd",
+};
+
+/* ---- the rows --------------------------------------------------------------------------- */
+
+#define AUTH_TYPES "iscsi rbd"
+#define VENDOR_TYPES "dir fs netfs logical disk iscsi scsi"
+#define TARGET_TYPES "dir fs netfs logical disk iscsi scsi mpath"
+
+#define ROW(element, kind_of, at, ...) {.path = element, .kind = &kind_of, .offset = at, __VA_ARGS__}
+#define LIST(element, list_of) {.path = element, .list = &list_of}
+#define ADAPTER(attribute, kind_of, member, ...) \
+	ROW("source/adapter" attribute, kind_of, DEF(source.adapter.member), .types = "scsi", \
+	    __VA_ARGS__)
+#define PCI(attribute, member, most, digits) \
+	ADAPTER("/parentaddr/address@" attribute, kind_pci, member, .max = most, .width = digits)
+
 const struct field fields[] = {
-	{.path = "@type", .kind = &kind_text, .offset = DEF(type)},
-	{.path = "name", .kind = &kind_text, .offset = DEF(name)},
-	{.path = "uuid", .kind = &kind_uuid, .offset = DEF(uuid)},
-	{.path = "capacity@unit", .kind = &kind_bytes},
-	{.path = "capacity", .kind = &kind_usage, .offset = USAGE(capacity)},
-	{.path = "allocation@unit", .kind = &kind_bytes},
-	{.path = "allocation", .kind = &kind_usage, .offset = USAGE(allocation)},
-	{.path = "available@unit", .kind = &kind_bytes},
-	{.path = "available", .kind = &kind_usage, .offset = USAGE(available)},
+	ROW("@type", kind_text, DEF(type)),
+	ROW("@xmlns:fs", kind_xmlns, DEF(mount_opt_count), .words = XML_NS_FS),
+	ROW("@xmlns:rbd", kind_xmlns, DEF(config_opt_count), .words = XML_NS_RBD),
+	ROW("name", kind_name, DEF(name)),
+	ROW("uuid", kind_uuid, DEF(uuid), .words = ", or leave it out to get one"),
+	ROW("capacity@unit", kind_bytes, 0),
+	ROW("capacity", kind_usage, USAGE(capacity)),
+	ROW("allocation@unit", kind_bytes, 0),
+	ROW("allocation", kind_usage, USAGE(allocation)),
+	ROW("available@unit", kind_bytes, 0),
+	ROW("available", kind_usage, USAGE(available)),
+	ROW("features/cow@state", kind_yesno, DEF(cow)),
+
 	{.path = "source", .flags = FIELD_OPEN},
-	{.path = "target/path", .kind = &kind_path, .offset = DEF(target), .types = "dir",
-	 .needed = "dir"},
-	{.path = "target/permissions/mode", .kind = &kind_mode, .offset = DEF(perms),
-	 .types = "dir"},
-	{.path = "target/permissions/owner", .kind = &kind_owner, .offset = DEF(perms),
-	 .types = "dir"},
-	{.path = "target/permissions/group", .kind = &kind_group, .offset = DEF(perms),
-	 .types = "dir"},
-	{.path = "target/permissions/label", .kind = &kind_text, .offset = DEF(perms.label),
-	 .types = "dir"},
+	LIST("source/host", hosts),
+	ROW("source/host@name", kind_host, HOST(name), .list = &hosts, .flags = FIELD_NEEDED),
+	ROW("source/host@port", kind_number, HOST(port), .list = &hosts, .max = 65535),
+	LIST("source/device", devices),
+	ROW("source/device@path", kind_argument, DEVICE(path), .list = &devices,
+	    .flags = FIELD_NEEDED),
+	ROW("source/device@part_separator", kind_yesno, DEVICE(part_separator), .list = &devices),
+	ROW("source/dir@path", kind_dir, DEF(source.dir), .types = "netfs"),
+	ADAPTER("", kind_mark, type, .flags = FIELD_MARK),
+	ADAPTER("@type", kind_word, type, .words = "scsi_host fc_host"),
+	ADAPTER("@name", kind_argument, name),
+	ADAPTER("@parent", kind_line, parent),
+	ADAPTER("@parent_wwnn", kind_wwn, parent_wwnn),
+	ADAPTER("@parent_wwpn", kind_wwn, parent_wwpn),
+	ADAPTER("@parent_fabric_wwn", kind_wwn, parent_fabric_wwn),
+	ADAPTER("@managed", kind_yesno, managed),
+	ADAPTER("@wwnn", kind_wwn, wwnn),
+	ADAPTER("@wwpn", kind_wwn, wwpn),
+	ADAPTER("/parentaddr", kind_true, parentaddr, .flags = FIELD_MARK),
+	ADAPTER("/parentaddr@unique_id", kind_unique_id, unique_id, .max = INT32_MAX),
+	ADAPTER("/parentaddr/address", kind_mark, domain, .flags = FIELD_MARK),
+	PCI("domain", domain, 0xffff, 4),
+	PCI("bus", bus, 0xff, 2),
+	PCI("slot", slot, 0x1f, 2),
+	PCI("function", function, 7, 1),
+	ROW("source/name", kind_argument, DEF(source.name), .types = "logical rbd sheepdog"),
+	ROW("source/initiator/iqn@name", kind_argument, DEF(source.initiator), .types = "iscsi"),
+	ROW("source/format@type", kind_format, DEF(source.format), .types = "fs netfs logical disk"),
+	ROW("source/auth", kind_mark, 0, .types = AUTH_TYPES, .flags = FIELD_MARK),
+	ROW("source/auth@type", kind_word, DEF(source.auth.type), .types = AUTH_TYPES,
+	    .words = "chap ceph"),
+	ROW("source/auth@username", kind_line, DEF(source.auth.username), .types = AUTH_TYPES),
+	/* The dialect of 2012; read only. */
+	ROW("source/auth@login", kind_alias, DEF(source.auth.username), .types = AUTH_TYPES),
+	ROW("source/auth@passwd", kind_password, DEF(source.auth.password), .types = AUTH_TYPES),
+	ROW("source/auth/secret@uuid", kind_uuid, DEF(source.auth.secret_uuid), .types = AUTH_TYPES),
+	ROW("source/auth/secret@usage", kind_line, DEF(source.auth.secret_usage),
+	    .types = AUTH_TYPES),
+	ROW("source/protocol@ver", kind_number, DEF(source.protocol), .types = "netfs", .max = 99,
+	    .words = "no version of NFS; write a whole number, and a minor version as the mount "
+		     "option 'nfsvers=4.1'"),
+	ROW("source/vendor@name", kind_text, DEF(source.vendor), .types = VENDOR_TYPES),
+	ROW("source/product@name", kind_text, DEF(source.product), .types = VENDOR_TYPES),
+
+	ROW("target/path", kind_path, DEF(target), .types = TARGET_TYPES),
+	ROW("target/permissions/mode", kind_mode, DEF(perms), .types = TARGET_TYPES),
+	ROW("target/permissions/owner", kind_owner, DEF(perms), .types = TARGET_TYPES),
+	ROW("target/permissions/group", kind_group, DEF(perms), .types = TARGET_TYPES),
+	ROW("target/permissions/label", kind_text, DEF(perms.label), .types = TARGET_TYPES),
+
+	ROW("refresh/volume@allocation", kind_word, DEF(refresh_allocation), .types = "rbd",
+	    .words = "default capacity"),
+	LIST("fs:mount_opts/fs:option", mount_opts),
+	ROW("fs:mount_opts/fs:option@name", kind_argument, OPTION(name), .list = &mount_opts,
+	    .flags = FIELD_NEEDED),
+	LIST("rbd:config_opts/rbd:option", config_opts),
+	ROW("rbd:config_opts/rbd:option@name", kind_line, OPTION(name), .list = &config_opts,
+	    .flags = FIELD_NEEDED),
+	ROW("rbd:config_opts/rbd:option@value", kind_line, OPTION(value), .list = &config_opts,
+	    .flags = FIELD_NEEDED),
 	{0},
 };
 _Static_assert(sizeof fields / sizeof fields[0] <= FIELDS_MAX, "raise FIELDS_MAX");
+
+/* ---- copy and free ------------------------------------------------------------------ */
+
+/* Calls one function of each row's kind for each of its values. */
+static void values_walk(struct pool_def *def, bool copy)
+{
+	for (const struct field *f = fields; f->path; f++) {
+		void (*act)(const struct field *, void *) =
+			!f->kind ? NULL : copy ? f->kind->copy : f->kind->release;
+		char *items = f->list ? *list_items(f->list, def) : NULL;
+		size_t count = f->list ? *list_count(f->list, def) : 0;
+
+		if (act && !f->list)
+			act(f, def);
+		for (size_t i = 0; act && i < count; i++)
+			act(f, items + i * f->list->size);
+	}
+}
+
+struct pool_def *def_copy(const struct pool_def *def)
+{
+	struct pool_def *copy = xmalloc(sizeof *copy);
+
+	*copy = *def;
+	for (const struct field *f = fields; f->path; f++) {
+		size_t size = field_is_list(f) ? *list_count(f->list, copy) * f->list->size : 0;
+		void *items;
+
+		if (!size)
+			continue;
+		items = xmalloc(size);
+		memcpy(items, *list_items(f->list, copy), size);
+		*list_items(f->list, copy) = items;
+	}
+	values_walk(copy, true);
+	return copy;
+}
+
+void def_free(struct pool_def *def)
+{
+	if (!def)
+		return;
+	values_walk(def, false);
+	for (const struct field *f = fields; f->path; f++)
+		if (field_is_list(f))
+			free(*list_items(f->list, def));
+	free(def);
+}

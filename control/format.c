@@ -96,35 +96,61 @@ static void element_enter(struct writer *w, const char *path, size_t len)
 		element_close(w);
 }
 
+/* base: the definition, or the item of the row's list. */
+static void row_print(struct writer *w, const struct field *f, const void *base,
+		      const struct pool_usage *u)
+{
+	size_t len = strcspn(f->path, "@");
+	const char *attribute = f->path[len] ? f->path + len + 1 : NULL;
+	_cleanup_buf_ struct buf value = {0};
+
+	if (f->flags & FIELD_OPEN) {
+		element_enter(w, f->path, len);
+		tag_finish(w);
+	}
+	if (!f->kind || !f->kind->print || !f->kind->print(f, base, u, &value))
+		return;
+	element_enter(w, f->path, len);
+	if (attribute) {
+		buf_addf(w->out, " %s='", attribute);
+		escape(w->out, value.data ? value.data : "", true);
+		buf_addf(w->out, "'");
+	} else {
+		buf_addf(w->out, ">");
+		escape(w->out, value.data ? value.data : "", false);
+		w->tag = false;
+		w->text = true;
+	}
+}
+
+/* f is the row of the list's element; those of what is in it follow. */
+static void list_print(struct writer *w, const struct field *f, const struct pool_def *def,
+		       const struct pool_usage *u)
+{
+	const char *name = strrchr(f->path, '/') + 1;
+	const char *items = *list_items(f->list, def);
+	size_t count = *list_count(f->list, def);
+
+	for (size_t i = 0; i < count; i++) {
+		element_enter(w, f->path, (size_t)(name - 1 - f->path));
+		element_open(w, name, strlen(name));
+		for (const struct field *in = f + 1; in->list == f->list; in++)
+			row_print(w, in, items + i * f->list->size, u);
+	}
+}
+
 void def_format(const struct pool_def *def, const struct pool_usage *u, struct buf *out)
 {
 	struct writer w = {.out = out};
 
 	element_open(&w, "pool", 4);
 	for (const struct field *f = fields; f->path; f++) {
-		size_t len = strcspn(f->path, "@");
-		const char *attribute = f->path[len] ? f->path + len + 1 : NULL;
-		_cleanup_buf_ struct buf value = {0};
-
-		if (!types_hold(f->types, def->type))
+		if (!field_applies(f, def->type))
 			continue;
-		if (f->flags & FIELD_OPEN) {
-			element_enter(&w, f->path, len);
-			tag_finish(&w);
-		}
-		if (!f->kind || !f->kind->print || !f->kind->print(f, def, u, &value))
-			continue;
-		element_enter(&w, f->path, len);
-		if (attribute) {
-			buf_addf(out, " %s='", attribute);
-			escape(out, value.data ? value.data : "", true);
-			buf_addf(out, "'");
-		} else {
-			buf_addf(out, ">");
-			escape(out, value.data ? value.data : "", false);
-			w.tag = false;
-			w.text = true;
-		}
+		if (field_is_list(f))
+			list_print(&w, f, def, u);
+		else if (!f->list)
+			row_print(&w, f, def, u);
 	}
 	while (w.depth)
 		element_close(&w);

@@ -18,7 +18,7 @@
 /* Locked. The rules of DESIGN 2.1; fills in a missing uuid. */
 static int define_check(struct pool_def *def, const struct target_id *id, struct err *e)
 {
-	_cleanup_free_ char *normal = def->target ? target_normal(def->target) : NULL;
+	_cleanup_free_ char *normal = registry_own_target(def) ? target_normal(def->target) : NULL;
 	struct cpool *cp = registry_get(def->name);
 
 	if (cp && !def->uuid[0])
@@ -41,6 +41,9 @@ static int define_check(struct pool_def *def, const struct target_id *id, struct
 		    (r && registry_same_target(normal, r->def)) ||
 		    target_same(id, &o->id) || (r && target_same(id, &r->id)))
 			return registry_conflict_error(o->name, false, e);
+		if (registry_same_source(def, o->def, o->name, e) < 0 ||
+		    (r && registry_same_source(def, r->def, o->name, e) < 0))
+			return -e->code;
 	}
 	return 0;
 }
@@ -65,19 +68,43 @@ static int definition_write(const struct pool_def *def, struct err *e)
 	return store_write(pools.store, STORE_DEFINITION, def->name, xml.data, xml.len, e);
 }
 
+/* A failure here leaves a file that means nothing any more: said, not fatal. */
+static void tidy(int rc, const char *name, const struct err *e)
+{
+	if (rc)
+		log_line(name, "store", e->code, e->text);
+}
+
+/* A crash in an undefine or a rename may have left them: they are not the next
+ * pool's of that name. */
+static void leftovers_drop(const char *name)
+{
+	struct err ignored = {0};
+
+	tidy(store_set_autostart(pools.store, name, false, &ignored), name, &ignored);
+	tidy(store_set_stopped(pools.store, name, false, &ignored), name, &ignored);
+}
+
 /* Under pools.define. Takes *def when it succeeds. */
 static int define_commit(struct pool_def **def, const struct target_id *id, struct err *e)
 {
 	struct pool_def *old = NULL;
 	struct timespec mtime;
 	struct cpool *cp;
+	struct err ignored = {0};
+	bool fresh, drop = false;
 	int rc;
 
 	if (!pools.store)
 		return err_set(e, EBUSY, "poolfs is ending");
 	mutex_lock(&pools.lock);
 	rc = define_check(*def, id, e);
+	fresh = !registry_get((*def)->name);
 	mutex_unlock(&pools.lock);
+	if (!rc && fresh)
+		leftovers_drop((*def)->name);
+	if (!rc)
+		rc = password_keep(*def, e);
 	if (!rc)
 		rc = definition_write(*def, e);
 	if (rc)
@@ -89,6 +116,7 @@ static int define_commit(struct pool_def **def, const struct target_id *id, stru
 	if (cp) {
 		old = cp->def;
 		cp->def = *def;
+		drop = !cp->run && password_kept(old) && !password_kept(*def);
 	} else {
 		cp = cpool_new((*def)->name, *def);
 		registry_add(cp);
@@ -98,6 +126,8 @@ static int define_commit(struct pool_def **def, const struct target_id *id, stru
 	cp->mtime = mtime;
 	cpool_get(cp);
 	mutex_unlock(&pools.lock);
+	if (drop)
+		tidy(password_drop(old, &ignored), cp->name, &ignored);
 	def_free(old);
 	*def = NULL;
 	cpool_set_error(cp, "");
@@ -114,9 +144,11 @@ int cpool_define(const char *name, const char *xml, size_t len, struct err *e)
 	if (!rc)
 		rc = def_parse(xml, len, name, &def, e);
 	if (!rc)
-		rc = target_check(def->target, &id, e);
+		rc = registry_target(def, &id, e);
 	if (!rc)
 		rc = registry_conflict(name, &id, NULL, e);
+	if (!rc)
+		rc = registry_same_device(def, e);
 	if (!rc) {
 		mutex_lock(&pools.define);
 		rc = define_commit(&def, &id, e);
@@ -127,13 +159,6 @@ int cpool_define(const char *name, const char *xml, size_t len, struct err *e)
 }
 
 /* ---- undefine, rename, autostart ------------------------------------------------------ */
-
-/* A failure here leaves a file that means nothing any more: said, not fatal. */
-static void tidy(int rc, const char *name, const struct err *e)
-{
-	if (rc)
-		log_line(name, "store", e->code, e->text);
-}
 
 static int undefined_error(const char *name, struct err *e)
 {
@@ -158,6 +183,7 @@ int cpool_undefine(const char *name, struct err *e)
 			tidy(store_set_autostart(s, name, false, &ignored), name, &ignored);
 			tidy(store_remove(s, STORE_RUNNING, name, &ignored), name, &ignored);
 			tidy(store_set_stopped(s, name, false, &ignored), name, &ignored);
+			tidy(password_drop(ch.def, &ignored), name, &ignored);
 			mutex_lock(&pools.lock);
 			registry_drop(cp);
 			mutex_unlock(&pools.lock);
@@ -171,23 +197,27 @@ int cpool_undefine(const char *name, struct err *e)
 }
 
 /* On disk: the file and its link move, then the file's <name> follows. A crash
- * between the two is mended when it is loaded. */
+ * between the two is mended when it is loaded. That it was stopped stands under
+ * the new name before, or a crash would let autostart start it. */
 static int rename_store(const struct pool_def *def, const char *from, struct err *e)
 {
+	bool stopped = store_stopped(pools.store, from);
 	struct err ignored = {0};
-	int rc = store_rename(pools.store, from, def->name, e);
+	int rc = store_set_stopped(pools.store, def->name, stopped, e);
 
-	if (rc)
+	if (!rc)
+		rc = store_rename(pools.store, from, def->name, e);
+	if (rc) {
+		tidy(store_set_stopped(pools.store, def->name, false, &ignored), from, &ignored);
 		return rc;
+	}
 	rc = definition_write(def, e);
 	if (rc) {
 		tidy(store_rename(pools.store, def->name, from, &ignored), from, &ignored);
+		tidy(store_set_stopped(pools.store, def->name, false, &ignored), from, &ignored);
 		return rc;
 	}
-	if (store_stopped(pools.store, from)) {
-		tidy(store_set_stopped(pools.store, def->name, true, &ignored), from, &ignored);
-		tidy(store_set_stopped(pools.store, from, false, &ignored), from, &ignored);
-	}
+	tidy(store_set_stopped(pools.store, from, false, &ignored), from, &ignored);
 	tidy(store_remove(pools.store, STORE_RUNNING, from, &ignored), from, &ignored);
 	return 0;
 }
@@ -307,10 +337,12 @@ static int load_one(const char *name, struct err *e)
 		rc = load_parse(name, &def, &mend, e);
 	if (rc)
 		return rc;
-	mend |= !def->uuid[0];
+	mend |= !def->uuid[0] || def->source.auth.password;
 	mutex_lock(&pools.lock);
 	rc = define_check(def, &unknown, e);
 	mutex_unlock(&pools.lock);
+	if (!rc)
+		rc = password_keep(def, e);
 	if (!rc && mend) {
 		struct err ignored = {0};
 

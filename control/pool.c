@@ -152,17 +152,16 @@ void pool_end(struct change *ch, enum pool_state now, const struct err *why)
 
 /* ---- start and stop ---------------------------------------------------------------- */
 
-/* After the driver has started it. The stopped mark goes first: a crash between
- * the two leaves a pool that is merely not recorded. */
+/* After the driver has started it. The stopped mark goes last: as long as it is
+ * there, a crash leaves a pool that is stopped. */
 static int record(struct run *r, struct err *e)
 {
 	_cleanup_buf_ struct buf xml = {0};
-	int rc = store_set_stopped(pools.store, run_name(r), false, e);
+	int rc;
 
-	if (rc)
-		return rc;
 	def_format(r->def, NULL, &xml);
-	return store_write(pools.store, STORE_RUNNING, run_name(r), xml.data, xml.len, e);
+	rc = store_write(pools.store, STORE_RUNNING, run_name(r), xml.data, xml.len, e);
+	return rc ? rc : store_set_stopped(pools.store, run_name(r), false, e);
 }
 
 /* After the driver has stopped it; both are tried. */
@@ -192,7 +191,7 @@ static int launch(struct run *r, bool takeover, struct err *e)
 	struct err ignored = {0};
 	struct target_id id;
 	bool active = false;
-	int rc = target_check(r->def->target, &id, e);
+	int rc = registry_target(r->def, &id, e);
 
 	if (!rc)
 		rc = registry_conflict(run_name(r), &id, r, e);
@@ -281,7 +280,7 @@ int cpool_stop(struct cpool *cp, struct err *e)
 static int change_prepare(struct change *ch, struct pool **p, struct err *e)
 {
 	struct target_id id;
-	int rc = target_check(ch->def->target, &id, e);
+	int rc = registry_target(ch->def, &id, e);
 
 	if (!rc)
 		rc = registry_conflict(ch->cp->name, &id, NULL, e);

@@ -90,6 +90,10 @@ struct cpool *registry_get(const char *name);   /* locked; not counted */
 struct cpool *cpool_new(const char *name, struct pool_def *def);        /* takes def */
 bool registry_add(struct cpool *cp);            /* locked; takes the reference */
 void registry_drop(struct cpool *cp);           /* locked; the caller puts it */
+/* Is the target a directory of the pool's own, which no other pool may use? */
+bool registry_own_target(const struct pool_def *def);
+/* As target_check; id stays unknown if the target is not the pool's own. */
+int registry_target(const struct pool_def *def, struct target_id *id, struct err *e);
 /* normal: from target_normal, or NULL (never the same). */
 bool registry_same_target(const char *normal, const struct pool_def *def);
 int registry_conflict_error(const char *other, bool runs, struct err *e);
@@ -99,12 +103,27 @@ int registry_conflict_error(const char *other, bool runs, struct err *e);
 int registry_conflict(const char *name, const struct target_id *id, struct run *starting,
 		      struct err *e);
 
+/* EEXIST if the two have a source in common, by the rules of their types; name:
+ * of the pool that has other. Compares texts only. */
+int registry_same_source(const struct pool_def *def, const struct pool_def *other,
+			 const char *name, struct err *e);
+/* The same for block devices by two names (/dev/sda, /dev/disk/by-id/...), with
+ * all other pools. Looks at /dev: no lock may be held. */
+int registry_same_device(const struct pool_def *def, struct err *e);
+
 /* What store_each finds: names_add with a struct names; the owner frees all. */
 struct names {
 	char **name;
 	size_t count;
 };
 void names_add(void *arg, const char *name);
+
+/* password.c; under pools.define. keep: a plain-text password becomes a secret,
+ * before the definition is written: with a crash in between, a pool defined
+ * anew has the new password already, which is the one that works. */
+int password_keep(struct pool_def *def, struct err *e);
+bool password_kept(const struct pool_def *def);
+int password_drop(const struct pool_def *def, struct err *e);   /* not there: 0 */
 
 /* All definitions of the store (manage.c); a bad one is logged and left. */
 int registry_load(struct err *e);

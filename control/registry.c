@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * registry.c - the table of pools, and which of them uses a directory.
+ * registry.c - the table of pools, and which of them use one directory or one
+ * source.
  *
  * The front finds and walks pools here; manage.c and begin.c put them in and
- * take them out. Looks at the target of a pool only with no lock held, and
- * never changes anything on disk.
+ * take them out. Looks at the target of a pool and at devices only with no lock
+ * held, and never changes anything on disk.
  */
+#include "fields.h"
 #include "pool.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct pools pools = {
 	.define = PTHREAD_MUTEX_INITIALIZER,
@@ -139,11 +143,26 @@ void cpool_each(void (*f)(void *arg, struct cpool *cp), void *arg)
 
 /* ---- who uses a directory -------------------------------------------------------- */
 
+bool registry_own_target(const struct pool_def *def)
+{
+	return def->target && pool_type_find(def->type)->own_target;
+}
+
+int registry_target(const struct pool_def *def, struct target_id *id, struct err *e)
+{
+	int rc = target_check(def->target, id, e);
+
+	/* /dev/disk/by-path is everybody's. */
+	if (!registry_own_target(def))
+		id->known = false;
+	return rc;
+}
+
 bool registry_same_target(const char *normal, const struct pool_def *def)
 {
 	_cleanup_free_ char *other = NULL;
 
-	if (!normal || !def->target)
+	if (!normal || !registry_own_target(def))
 		return false;
 	other = target_normal(def->target);
 	return !strcmp(normal, other);
@@ -214,6 +233,185 @@ int registry_conflict(const char *name, const struct target_id *id, struct run *
 			return registry_conflict_error(other, starting, e);
 		conflict_forget(other, id);
 	}
+}
+
+/* ---- who uses a source: one row for each set of types that may clash -------------------- */
+
+static bool same_path(const char *a, const char *b)
+{
+	_cleanup_free_ char *one = target_normal(a), *two = target_normal(b);
+
+	return !strcmp(one, two);
+}
+
+static bool same_device(const struct pool_source *a, const struct pool_source *b)
+{
+	for (size_t i = 0; i < a->device_count; i++)
+		for (size_t j = 0; j < b->device_count; j++)
+			if (same_path(a->devices[i].path, b->devices[j].path))
+				return true;
+	return false;
+}
+
+/* A host in common; port: what it is when it is not given, 0: any. */
+static bool same_host(const struct pool_source *a, const struct pool_source *b, unsigned port)
+{
+	for (size_t i = 0; i < a->host_count; i++)
+		for (size_t j = 0; j < b->host_count; j++) {
+			unsigned one = a->hosts[i].port ? a->hosts[i].port : port;
+			unsigned two = b->hosts[j].port ? b->hosts[j].port : port;
+
+			if (!strcasecmp(a->hosts[i].name, b->hosts[j].name) &&
+			    (one == two || !one || !two))
+				return true;
+		}
+	return false;
+}
+
+/* auto is nfs, as far as a server is concerned. */
+static bool same_export(const struct pool_source *a, const struct pool_source *b)
+{
+	const char *one = strcmp(a->format, "auto") ? a->format : "nfs";
+	const char *two = strcmp(b->format, "auto") ? b->format : "nfs";
+
+	return !strcmp(one, two) && same_path(a->dir, b->dir) && same_host(a, b, 0);
+}
+
+/* One initiator has one session with a target, by whatever portal. */
+static bool same_session(const struct pool_source *a, const struct pool_source *b)
+{
+	if (!a->initiator != !b->initiator ||
+	    (a->initiator && strcasecmp(a->initiator, b->initiator)))
+		return false;
+	for (size_t i = 0; i < a->device_count; i++)
+		for (size_t j = 0; j < b->device_count; j++)
+			if (!strcasecmp(a->devices[i].path, b->devices[j].path))
+				return true;
+	return false;
+}
+
+/* The number in "host5", "scsi_host5" and "fc_host5"; -1 if there is none. */
+static long host_number(const char *name)
+{
+	const char *digits = name ? strstr(name, "host") : NULL;
+	char *end;
+	long number;
+
+	if (!digits || !isdigit((unsigned char)digits[4]))
+		return -1;
+	number = strtol(digits + 4, &end, 10);
+	return *end ? -1 : number;
+}
+
+static bool same_adapter(const struct pool_source *one, const struct pool_source *two)
+{
+	const struct pool_adapter *a = &one->adapter, *b = &two->adapter;
+	long number;
+
+	if (a->wwnn && b->wwnn)
+		return !strcasecmp(a->wwnn, b->wwnn) && !strcasecmp(a->wwpn, b->wwpn);
+	if (a->parentaddr && b->parentaddr)
+		return a->domain == b->domain && a->bus == b->bus && a->slot == b->slot &&
+		       a->function == b->function && a->unique_id == b->unique_id;
+	/* A virtual adapter's parent sees its LUNs as well. */
+	number = host_number(a->wwnn ? a->parent : a->name);
+	return number >= 0 && number == host_number(b->wwnn ? b->parent : b->name);
+}
+
+static bool same_cluster(const struct pool_source *a, const struct pool_source *b)
+{
+	return same_host(a, b, 7000);
+}
+
+static bool same_always(const struct pool_source *a, const struct pool_source *b)
+{
+	(void)a, (void)b;
+	return true;
+}
+
+/* dir has a target only; two pools on one RADOS pool do each other no harm. */
+static const struct {
+	const char *types;
+	bool (*same)(const struct pool_source *a, const struct pool_source *b);
+	const char *what;
+} clashes[] = {
+	{"fs logical disk", same_device, "one of these devices"},
+	{"netfs", same_export, "this directory of this server"},
+	{"iscsi", same_session, "this target with this initiator"},
+	{"scsi", same_adapter, "this adapter"},
+	{"mpath", same_always, "the multipath devices of this host"},
+	{"sheepdog", same_cluster, "this cluster"},
+};
+
+int registry_same_source(const struct pool_def *def, const struct pool_def *other,
+			 const char *name, struct err *e)
+{
+	for (size_t i = 0; i < sizeof(clashes) / sizeof(clashes[0]); i++)
+		if (words_hold(clashes[i].types, def->type) &&
+		    words_hold(clashes[i].types, other->type) &&
+		    clashes[i].same(&def->source, &other->source))
+			return err_set(e, EEXIST, "pool '%s' already uses %s: undefine it first",
+				       name, clashes[i].what);
+	return 0;
+}
+
+static bool device_number(const char *path, dev_t *number)
+{
+	struct stat st;
+
+	if (path[0] != '/' || stat(path, &st) || !S_ISBLK(st.st_mode))
+		return false;
+	*number = st.st_rdev;
+	return true;
+}
+
+struct device_search {
+	const struct pool_def *def;
+	struct err *e;
+	int rc;
+};
+
+static void device_compare(struct device_search *s, const struct pool_def *other,
+			   const char *name)
+{
+	dev_t one, two;
+
+	if (!other || !words_hold(clashes[0].types, other->type))
+		return;
+	for (size_t i = 0; i < s->def->source.device_count; i++)
+		for (size_t j = 0; j < other->source.device_count; j++)
+			if (!s->rc && device_number(s->def->source.devices[i].path, &one) &&
+			    device_number(other->source.devices[j].path, &two) && one == two)
+				s->rc = err_set(s->e, EEXIST, "pool '%s' already uses '%s', as '%s': "
+						"undefine it first", name,
+						s->def->source.devices[i].path,
+						other->source.devices[j].path);
+}
+
+static void device_search_one(void *arg, struct cpool *cp)
+{
+	struct device_search *s = arg;
+	struct pool_def *def, *live;
+
+	if (s->rc || !strcmp(cp->name, s->def->name))
+		return;
+	mutex_lock(&pools.lock);
+	def = def_copy(cp->def);
+	live = cp->run ? def_copy(cp->run->def) : NULL;
+	mutex_unlock(&pools.lock);
+	device_compare(s, def, cp->name);
+	device_compare(s, live, cp->name);
+	def_free(def);
+	def_free(live);
+}
+
+int registry_same_device(const struct pool_def *def, struct err *e)
+{
+	struct device_search s = { .def = def, .e = e };
+
+	if (words_hold(clashes[0].types, def->type))
+		cpool_each(device_search_one, &s);
+	return s.rc;
 }
 
 /* ---- names, gathered before they are worked on ------------------------------------ */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * scratch.c - the private files that editors and file managers leave between
- * the definitions of control/pools.
+ * the definitions of a drop directory.
  *
  * Called by fs/ and drop.c. They live in memory, capped in size and number, and
  * are gone when nobody has used or held them for ten minutes. Never written to
@@ -23,20 +23,10 @@ bool stem_cut(const char *file, char stem[256])
 	return true;
 }
 
-/* A scratch file may have any name but one that was meant to be a definition. */
-static int scratch_name_check(const char *name, struct err *e)
-{
-	char stem[256];
-
-	if (stem_cut(name, stem) && (name[0] != '.' || !stem[0] || !strcmp(stem, ".")) &&
-	    name_check(NAME_POOL, stem, e) < 0)
-		return -e->code;
-	return name_check(NAME_VOLUME, name, e);
-}
-
 /* scratches.lock guards all fields but refs' last drop, which it guards too. */
 struct scratch {
 	struct scratch *next;
+	char *dir;                      /* path of its drop directory; constant */
 	char *name;                     /* NULL: unlinked, lives until the last put */
 	unsigned refs;                  /* of callers; the list holds none */
 	char *data;
@@ -71,6 +61,7 @@ static void scratch_free(struct scratch *s)
 {
 	scratches.count--;
 	scratches.bytes -= s->cap;
+	free(s->dir);
 	free(s->name);
 	free(s->data);
 	free(s);
@@ -113,11 +104,11 @@ static void scratches_leave(void)
 }
 
 /* Locked. */
-static struct scratch **scratch_link(const char *name)
+static struct scratch **scratch_link(const struct drop *d, const char *name)
 {
 	struct scratch **link = &scratches.first;
 
-	while (*link && strcmp((*link)->name, name) != 0)
+	while (*link && (strcmp((*link)->name, name) != 0 || strcmp((*link)->dir, d->path) != 0))
 		link = &(*link)->next;
 	return link;
 }
@@ -129,12 +120,12 @@ static void scratch_changed(struct scratch *s)
 	s->used = now_ms();
 }
 
-struct scratch *scratch_find(const char *name)
+struct scratch *scratch_find(const struct drop *d, const char *name)
 {
 	struct scratch *s;
 
 	scratches_enter();
-	s = *scratch_link(name);
+	s = *scratch_link(d, name);
 	if (s) {
 		s->refs++;
 		s->used = now_ms();
@@ -144,8 +135,8 @@ struct scratch *scratch_find(const char *name)
 }
 
 /* Locked. The new file has one reference. */
-static int scratch_new(const char *name, uid_t uid, gid_t gid, mode_t mode, struct scratch **out,
-		       struct err *e)
+static int scratch_new(const struct drop *d, const char *name, uid_t uid, gid_t gid, mode_t mode,
+		       struct scratch **out, struct err *e)
 {
 	struct scratch *s;
 
@@ -153,6 +144,7 @@ static int scratch_new(const char *name, uid_t uid, gid_t gid, mode_t mode, stru
 		return err_set(e, ENOSPC, "cannot make '%s': there are %d scratch files already; "
 			       "remove some", name, SCRATCH_FILES_MAX);
 	s = xcalloc(1, sizeof *s);
+	s->dir = xstrdup(d->path);
 	s->name = xstrdup(name);
 	s->refs = 1;
 	s->mode = mode & 0777;
@@ -167,18 +159,18 @@ static int scratch_new(const char *name, uid_t uid, gid_t gid, mode_t mode, stru
 	return 0;
 }
 
-int scratch_create(const char *name, bool excl, uid_t uid, gid_t gid, mode_t mode,
-		   struct scratch **out, struct err *e)
+int scratch_create(const struct drop *d, const char *name, bool excl, uid_t uid, gid_t gid,
+		   mode_t mode, struct scratch **out, struct err *e)
 {
 	struct scratch *s;
-	int ret = scratch_name_check(name, e);
+	int ret = d->kind->scratch_check(name, e);
 
 	if (ret < 0)
 		return ret;
 	scratches_enter();
-	s = *scratch_link(name);
+	s = *scratch_link(d, name);
 	if (!s) {
-		ret = scratch_new(name, uid, gid, mode, &s, e);
+		ret = scratch_new(d, name, uid, gid, mode, &s, e);
 	} else if (excl) {
 		ret = err_set(e, EEXIST, "'%s' exists already", name);
 	} else {
@@ -264,14 +256,13 @@ static int scratch_resize(struct scratch *s, uint64_t size, struct err *e)
 	size_t cap = size <= 4096 ? 4096 : s->cap;
 
 	if (size > SCRATCH_FILE_MAX)
-		return err_set(e, EFBIG, "a scratch file in control/pools holds at most %d bytes",
-			       SCRATCH_FILE_MAX);
+		return err_set(e, EFBIG, "a scratch file holds at most %d bytes", SCRATCH_FILE_MAX);
 	while (cap < size)
 		cap = cap < 4096 ? 4096 : cap * 2;
 	if (size == 0)
 		cap = 0;
 	if (cap > s->cap && cap - s->cap > SCRATCH_TOTAL_MAX - scratches.bytes)
-		return err_set(e, ENOSPC, "the scratch files in control/pools hold %d bytes already; "
+		return err_set(e, ENOSPC, "the scratch files hold %d bytes already; "
 			       "remove some", SCRATCH_TOTAL_MAX);
 	if (cap == 0) {
 		free(s->data);
@@ -328,13 +319,13 @@ int scratch_truncate(struct scratch *s, uint64_t size, struct err *e)
 	return ret;
 }
 
-int scratch_unlink(const char *name, struct err *e)
+int scratch_unlink(const struct drop *d, const char *name, struct err *e)
 {
 	struct scratch **link;
 	int ret = 0;
 
 	scratches_enter();
-	link = scratch_link(name);
+	link = scratch_link(d, name);
 	if (*link)
 		scratch_drop(link);
 	else
@@ -343,7 +334,8 @@ int scratch_unlink(const char *name, struct err *e)
 	return ret;
 }
 
-void scratch_each(void (*f)(void *arg, const char *name, struct scratch *s), void *arg)
+void scratch_each(const struct drop *d,
+		  void (*f)(void *arg, const char *name, struct scratch *s), void *arg)
 {
 	struct {
 		char *name;
@@ -355,6 +347,8 @@ void scratch_each(void (*f)(void *arg, const char *name, struct scratch *s), voi
 	scratches_enter();
 	all = xcalloc(scratches.count, sizeof *all);
 	for (struct scratch *s = scratches.first; s; s = s->next) {
+		if (strcmp(s->dir, d->path) != 0)
+			continue;
 		s->refs++;
 		all[count].name = xstrdup(s->name);
 		all[count++].s = s;
@@ -374,16 +368,17 @@ void scratch_each(void (*f)(void *arg, const char *name, struct scratch *s), voi
 
 /* ---- for drop.c ---------------------------------------------------------------------------- */
 
-int scratch_rename(const char *from, const char *to, bool noreplace, struct err *e)
+int scratch_rename(const struct drop *d, const char *from, const char *to, bool noreplace,
+		   struct err *e)
 {
 	struct scratch **link;
-	int ret = scratch_name_check(to, e);
+	int ret = d->kind->scratch_check(to, e);
 
 	if (ret < 0)
 		return ret;
 	scratches_enter();
-	link = scratch_link(to);
-	if (!*scratch_link(from)) {
+	link = scratch_link(d, to);
+	if (!*scratch_link(d, from)) {
 		ret = err_set(e, ENOENT, "there is no '%s'", from);
 	} else if (*link && noreplace) {
 		ret = err_set(e, EEXIST, "'%s' exists already", to);
@@ -392,7 +387,7 @@ int scratch_rename(const char *from, const char *to, bool noreplace, struct err 
 
 		if (*link)
 			scratch_drop(link);
-		s = *scratch_link(from);
+		s = *scratch_link(d, from);
 		free(s->name);
 		s->name = xstrdup(to);
 		s->used = now_ms();
@@ -403,11 +398,12 @@ int scratch_rename(const char *from, const char *to, bool noreplace, struct err 
 }
 
 /* Locked. The old one goes only when the new one is whole. */
-static int scratch_place_locked(const char *name, uid_t uid, gid_t gid, struct timespec mtime,
-				const char *data, size_t len, struct err *e)
+static int scratch_place_locked(const struct drop *d, const char *name, uid_t uid, gid_t gid,
+				struct timespec mtime, const char *data, size_t len,
+				struct err *e)
 {
-	struct scratch *s, *old = *scratch_link(name), **link;
-	int ret = scratch_new(name, uid, gid, 0600, &s, e);
+	struct scratch *s, *old = *scratch_link(d, name), **link;
+	int ret = scratch_new(d, name, uid, gid, 0600, &s, e);
 
 	if (ret < 0)
 		return ret;
@@ -426,18 +422,18 @@ static int scratch_place_locked(const char *name, uid_t uid, gid_t gid, struct t
 	return 0;
 }
 
-int scratch_place(const char *name, bool noreplace, uid_t uid, gid_t gid, struct timespec mtime,
-		  const char *data, size_t len, struct err *e)
+int scratch_place(const struct drop *d, const char *name, bool noreplace, uid_t uid, gid_t gid,
+		  struct timespec mtime, const char *data, size_t len, struct err *e)
 {
-	int ret = scratch_name_check(name, e);
+	int ret = d->kind->scratch_check(name, e);
 
 	if (ret < 0)
 		return ret;
 	scratches_enter();
-	if (noreplace && *scratch_link(name))
+	if (noreplace && *scratch_link(d, name))
 		ret = err_set(e, EEXIST, "'%s' exists already", name);
 	else
-		ret = scratch_place_locked(name, uid, gid, mtime, data, len, e);
+		ret = scratch_place_locked(d, name, uid, gid, mtime, data, len, e);
 	scratches_leave();
 	return ret;
 }
@@ -456,12 +452,12 @@ char *scratch_content(struct scratch *s, size_t *len)
 	return data;
 }
 
-void scratch_unlink_same(const char *name, struct scratch *s)
+void scratch_unlink_same(const struct drop *d, const char *name, struct scratch *s)
 {
 	struct scratch **link;
 
 	lock(&scratches.lock);
-	link = scratch_link(name);
+	link = scratch_link(d, name);
 	if (*link == s)
 		scratch_drop(link);
 	unlock(&scratches.lock);

@@ -26,6 +26,7 @@ struct store {
 
 #define TEMP_PREFIX ".tmp-"
 #define AUTOSTART "autostart"
+#define SECRETS "secrets"
 
 /* ---- directories ------------------------------------------------------------------ */
 
@@ -211,6 +212,7 @@ int store_open(const char *source, const char *rundir, struct store **out, struc
 	}
 	temp_sweep(s->source_fd, ".");
 	temp_sweep(s->source_fd, AUTOSTART);
+	temp_sweep(s->source_fd, SECRETS);
 	temp_sweep(s->run_fd, ".");
 	*out = s;
 	return 0;
@@ -311,11 +313,14 @@ int store_write(struct store *s, enum store_kind k, const char *name, const char
 int store_remove(struct store *s, enum store_kind k, const char *name, struct err *e)
 {
 	_cleanup_free_ char *file = xasprintf("%s.xml", name);
+	int ret = file_remove(kind_fd(s, k), kind_path(s, k), file, e);
+	struct err ignored = {0};
 
-	/* A link left behind would start the next pool of that name. */
-	if (k == STORE_DEFINITION && store_set_autostart(s, name, false, e) < 0)
-		return -e->code;
-	return file_remove(kind_fd(s, k), kind_path(s, k), file, e);
+	/* The link last: left behind by a crash or a failure it leads nowhere,
+	 * and is no half. */
+	if (ret == 0 && k == STORE_DEFINITION)
+		store_set_autostart(s, name, false, &ignored);
+	return ret;
 }
 
 int store_read(struct store *s, enum store_kind k, const char *name, struct buf *out, struct err *e)
@@ -410,18 +415,19 @@ int store_each(struct store *s, enum store_kind k, void (*found)(void *arg, cons
 
 /* ---- autostart links, the mark of what was stopped ------------------------------------------ */
 
-static int autostart_open(struct store *s, bool make, struct err *e)
+/* A directory in SOURCE. */
+static int sub_open(struct store *s, const char *sub, bool make, struct err *e)
 {
 	int fd;
 
-	if (make && mkdirat(s->source_fd, AUTOSTART, 0700) == 0) {
+	if (make && mkdirat(s->source_fd, sub, 0700) == 0) {
 		if (dir_sync(s->source_fd, s->source, e) < 0)
 			return -e->code;
 	} else if (make && errno != EEXIST) {
-		return err_sys(e, "cannot make '%s/" AUTOSTART "'", s->source);
+		return err_sys(e, "cannot make '%s/%s'", s->source, sub);
 	}
-	fd = openat(s->source_fd, AUTOSTART, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd >= 0 ? fd : err_sys(e, "cannot open '%s/" AUTOSTART "'", s->source);
+	fd = openat(s->source_fd, sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 ? fd : err_sys(e, "cannot open '%s/%s'", s->source, sub);
 }
 
 bool store_autostart(struct store *s, const char *name)
@@ -448,7 +454,7 @@ int store_set_autostart(struct store *s, const char *name, bool on, struct err *
 
 	if (on && store_autostart(s, name))
 		return 0;
-	fd = autostart_open(s, on, e);
+	fd = sub_open(s, AUTOSTART, on, e);
 	if (fd < 0)
 		return fd == -ENOENT && !on ? 0 : fd;
 	if (!on)
@@ -477,6 +483,20 @@ bool store_stopped(struct store *s, const char *name)
 	_cleanup_free_ char *file = xasprintf("%s.stopped", name);
 
 	return faccessat(s->run_fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* ---- secrets: here only those that came as plain text in a definition --------------------------- */
+
+int store_set_secret(struct store *s, const char *usage, const char *text, struct err *e)
+{
+	_cleanup_free_ char *file = xasprintf("usage:%s", usage);
+	_cleanup_free_ char *path = xasprintf("%s/" SECRETS, s->source);
+	_cleanup_close_ int fd = sub_open(s, SECRETS, text, e);
+
+	if (fd < 0)
+		return fd == -ENOENT && !text ? 0 : fd;
+	return text ? file_write(s, fd, path, file, text, strlen(text), e)
+		    : file_remove(fd, path, file, e);
 }
 
 /* ---- rename ------------------------------------------------------------------------------------ */

@@ -92,7 +92,8 @@ static void probe_wait(struct run *r, unsigned wait_ms, bool count)
 	uint64_t until = now_ms() + wait_ms, mine;
 	struct probe *p = &r->probe;
 
-	if (run_dead(r) || (p->running && now_ms() - p->since > PROBE_LATE_MS))
+	/* What starts or stops answers no question. */
+	if (r->state != POOL_ACTIVE || (p->running && now_ms() - p->since > PROBE_LATE_MS))
 		return;
 	mine = ++p->asked;
 	p->count |= count;

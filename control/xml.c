@@ -22,11 +22,16 @@ static int scan_fail(struct xml_scan *s, const char *what)
 	return -s->err.code;
 }
 
-/* "fs:option" for elements with a prefix: no field of ours has one. */
-static char *name_join(const xmlChar *prefix, const xmlChar *name)
+/* As xml.h says; no field of ours begins with ':'. */
+static char *name_join(const xmlChar *prefix, const xmlChar *name, const xmlChar *uri)
 {
-	return prefix ? xasprintf("%s:%s", (const char *)prefix, (const char *)name)
-		      : xstrdup((const char *)name);
+	const char *known = prefix ? "" : NULL;
+
+	if (uri && strcmp((const char *)uri, XML_NS_FS) == 0)
+		known = "fs";
+	else if (uri && strcmp((const char *)uri, XML_NS_RBD) == 0)
+		known = "rbd";
+	return known ? xasprintf("%s:%s", known, (const char *)name) : xstrdup((const char *)name);
 }
 
 static void on_start(void *ctx, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
@@ -38,7 +43,7 @@ static void on_start(void *ctx, const xmlChar *name, const xmlChar *prefix, cons
 	size_t count = 0;
 	char *joined;
 
-	(void)uri, (void)nb_namespaces, (void)namespaces, (void)nb_defaulted;
+	(void)nb_namespaces, (void)namespaces, (void)nb_defaulted;
 	if (s->err.code)
 		return;
 	s->opened = true;
@@ -65,7 +70,7 @@ static void on_start(void *ctx, const xmlChar *name, const xmlChar *prefix, cons
 		memcpy(attrs[count].value, a[3], len);
 		attrs[count++].value[len] = '\0';
 	}
-	joined = name_join(prefix, name);
+	joined = name_join(prefix, name, uri);
 	if (s->on->start(s->arg, joined, attrs, count, &s->err) < 0)
 		xmlStopParser(s->ctxt);
 	free(joined);

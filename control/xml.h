@@ -19,9 +19,14 @@ struct xml_attr {
 	char *value;
 };
 
-/* What a listener may hear; any may be NULL. Namespaced elements (with a
- * prefix) come with their prefix, "fs:option". A negative return ends the
- * parse; err was set. */
+/* libvirt's namespaces inside a <pool>. */
+#define XML_NS_FS "http://libvirt.org/schemas/storagepool/fs/1.0"
+#define XML_NS_RBD "http://libvirt.org/schemas/storagepool/rbd/1.0"
+
+/* What a listener may hear; any may be NULL. Elements of the two namespaces
+ * come as "fs:option" and "rbd:option", whatever prefix the document chose, and
+ * others with a prefix as ":option". A negative return ends the parse; err was
+ * set. */
 struct xml_events {
 	int (*start)(void *arg, const char *name, const struct xml_attr *attrs, size_t count,
 		     struct err *e);
