@@ -39,34 +39,41 @@ SOURCES := $(wildcard fs/*.c control/*.c backends/*.c)
 OBJECTS  = $(SOURCES:%.c=$(BUILD)/%.o)
 UNITS    = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c))
 TOOLS    = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tools/*.c))
+FUZZERS  = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
+# V=1 shows the commands.
+quiet    = $(if $(V),,@echo "  $1 $2"; )
 JOBS     = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 all: $(BUILD)/poolfs
 
 $(BUILD)/poolfs: $(OBJECTS)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBLIBS)
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBLIBS)
 
 # Unit tests take from the archive only what they use. The archive is made
 # anew each time, since ar keeps members whose source is gone.
 $(BUILD)/poolfs.a: $(filter-out $(BUILD)/fs/main.o,$(OBJECTS))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 
 $(BUILD)/%.o: %.c Makefile | need-libs
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(UNITS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/poolfs.a
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBLIBS) -lcmocka
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBLIBS) -lcmocka
 
-$(TOOLS): $(BUILD)/%: $(BUILD)/%.o
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^
+$(TOOLS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/poolfs.a
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBLIBS)
+
+$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/poolfs.a
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBLIBS)
 
 need-libs:
 	@pkg-config --exists $(LIBS) || { \
 		echo "missing: $(LIBS): run 'tests/deps build' as root" >&2; exit 1; }
 
 test-programs: all $(UNITS) $(TOOLS)
+fuzz-programs: $(FUZZERS) $(addprefix $(BUILD)/tests/tools/,image-probe image-make)
 
 # The set-up goes first, in a make of its own, since it may install the compiler.
 run:
@@ -87,12 +94,20 @@ unit:
 bench:
 	@tests/deps build bench
 	+@$(MAKE) --no-print-directory $(JOBS) test-programs
-	tests/bench $(BUILD)
+	tests/bench/run $(BUILD)
 
 soak:
 	@tests/deps build check
 	+@$(MAKE) --no-print-directory $(JOBS) test-programs
-	tests/soak $(BUILD)
+	tests/soak/run $(BUILD) $(CASES)
+
+# FUZZ_SECONDS=900 make fuzz CASES='image-qcow pool-xml'
+fuzz:
+	@tests/deps build fuzz
+	+@$(MAKE) --no-print-directory $(JOBS) fuzz-programs CC=clang BUILD=$(BUILD)/fuzz \
+		SANITIZE=address,undefined CPPFLAGS=-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION \
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -fno-sanitize-recover=all'
+	@tests/fuzz/run $(BUILD)/fuzz $(CASES)
 
 install: all
 	install -D -m 755 $(BUILD)/poolfs $(DESTDIR)$(bindir)/poolfs
@@ -105,6 +120,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all need-libs test-programs run check unit bench soak install clean
+.PHONY: all need-libs test-programs fuzz-programs run check unit bench soak fuzz install clean
 .SECONDARY:
--include $(OBJECTS:.o=.d) $(UNITS:=.d) $(TOOLS:=.d)
+-include $(OBJECTS:.o=.d) $(UNITS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d)

@@ -241,6 +241,7 @@ pf_watch() {
 			}
 		}' "${PF_TIMEOUT:-300}" "$$" "$T/pid" </dev/null >/dev/null 2>&1 &
 	pf_watcher=$!
+	disown # so that a case's `wait` does not wait for it
 }
 
 pf_finish() {

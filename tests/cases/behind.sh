@@ -72,7 +72,9 @@ for mode in passthrough nopassthrough; do
 	sleep 0.1
 	not_ok "$mode: the directory itself is gone: an error" touch "$M/p/new"
 	mkdir "$D" && echo back >"$D/b"
-	is "$(look)" "b=5" "$mode: it is back: so is the pool"
+	wait_for 5 rmdir "$M/p"
+	pf_start p
+	is "$(look)" "b=5" "$mode: it is back: a start finds it"
 	rm "$D/b"
 	pf_stop
 done

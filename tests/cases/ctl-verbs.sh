@@ -70,7 +70,7 @@ ok "start" ctl start
 refuses "running|active" build
 refuses "running|active|stop" delete "$uuid"
 is "$(printf 'stop\nstart\n' >"$C/pools/p/ctl"; pf_info p state)" "active" "two verbs in one write"
-ok "a blank line is nothing" ctl ""
+refuses "empty" ""
 not_ok "a control file is not removed" rm "$C/pools/p/ctl"
 not_ok "nor is one made beside it" touch "$C/pools/p/new"
 done_testing

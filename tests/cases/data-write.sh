@@ -76,22 +76,26 @@ m.close(); os.close(fd)' "$v" "$T/meg"
 	is "$(stat -c %s "$v" "$DATA/p/v" | xargs)" "0 0" "$mode: empties it"
 
 	# Locks: of two on the mount, and of one on the mount and one on the file.
-	flock "$v" sleep 2 &
-	sleep 0.3
-	not_ok "$mode: a second flock -n waits" flock -n "$v" true
+	# The holder lets go when the file `held` is gone.
+	flock "$v" sh -c ': >"$1"; while [ -e "$1" ]; do sleep 0.05; done' sh "$T/held" &
+	wait_for 10 [ -e "$T/held" ]
+	not_ok "$mode: a second flock -n is refused" flock -n "$v" true
+	rm "$T/held"
 	wait $!
 	ok "$mode: and then gets it" flock -n "$v" true
 	lock='import fcntl, os, struct, sys, time
 fd = os.open(sys.argv[1], os.O_RDWR)
 l = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 100, 1, 0)
 fcntl.fcntl(fd, int(sys.argv[2]), l)
-if len(sys.argv) > 3: open(sys.argv[3], "w").close(); time.sleep(3)'
+if len(sys.argv) > 3:
+    open(sys.argv[3], "w").close()
+    while os.path.exists(sys.argv[3]): time.sleep(0.05)'
 	for how in "POSIX 6" "OFD 37"; do
 		for sides in "$v $DATA/p/v" "$DATA/p/v $v" "$v $v"; do
-			rm -f "$T/held"
 			python3 -c "$lock" "${sides% *}" "${how#* }" "$T/held" &
 			wait_for 10 [ -e "$T/held" ]
 			not_ok "$mode: a ${how% *} lock keeps out: ${sides//$T\//}" python3 -c "$lock" "${sides#* }" "${how#* }"
+			rm "$T/held"
 			wait $!
 			ok "$mode: and its end lets in" python3 -c "$lock" "${sides#* }" "${how#* }"
 		done

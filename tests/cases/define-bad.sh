@@ -8,7 +8,7 @@
 pf_setup
 P=$C/pools
 
-refused() { # DESCRIPTION: what comes on stdin, as x.xml
+refused() { # DESCRIPTION: what comes on stdin, as x.xml (not in a pipe: that is a subshell)
 	cat >"$T/xml"
 	local before=$SECONDS
 	not_ok "$1 is refused" dd if="$T/xml" of="$P/x.xml" bs=1M status=none
@@ -41,25 +41,32 @@ target="<target><path>/nowhere</path></target>"
 refused "a DTD" <<<"<!DOCTYPE pool SYSTEM 'file:///etc/passwd'><pool type='dir'>$target</pool>"
 refused "an internal entity" <<<"<!DOCTYPE pool [<!ENTITY a '/x'>]><pool type='dir'><target><path>&a;</path></target></pool>"
 refused "an external entity" <<<"<!DOCTYPE pool [<!ENTITY a SYSTEM 'file:///etc/hostname'>]><pool type='dir'><target><path>/&a;</path></target></pool>"
-{
+laughs() {
 	echo "<!DOCTYPE pool [<!ENTITY l0 'lol'>"
 	for i in 1 2 3 4 5 6 7 8 9; do
-		echo "<!ENTITY l$i '&l$((i - 1));&l$((i - 1));&l$((i - 1));&l$((i - 1));&l$((i - 1));&l$((i - 1));&l$((i - 1));&l$((i - 1));'>"
+		echo "<!ENTITY l$i '$(for _ in 1 2 3 4 5 6 7 8; do printf '&l%s;' $((i - 1)); done)'>"
 	done
 	echo "]><pool type='dir'><target><path>/&l9;</path></target></pool>"
-} | refused "billion laughs"
+}
+refused "billion laughs" < <(laughs)
 refused "an unknown entity" <<<"<pool type='dir'><target><path>/&nix;</path></target></pool>"
 refused "an inclusion" <<<"<pool type='dir' xmlns:xi='http://www.w3.org/2001/XInclude'><target><path><xi:include href='/etc/hostname' parse='text'/></path></target></pool>"
-{
+deep() {
 	echo "<pool type='dir'>"
 	for ((i = 0; i < 200; i++)); do printf '<a>'; done
 	for ((i = 0; i < 200; i++)); do printf '</a>'; done
 	echo "$target</pool>"
-} | refused "200 levels"
+}
+refused "200 levels" < <(deep)
+huge() {
+	echo "<pool type='dir'>$target<!--"
+	head -c 67108864 /dev/zero | tr '\0' x
+	echo "--></pool>"
+}
 peak() { awk '/^VmHWM/ { print $2 }' "/proc/$pf_pid/status"; }
 before=$(peak)
-{ echo "<pool type='dir'>$target<!--"; head -c 67108864 /dev/zero | tr '\0' x; echo "--></pool>"; } | refused "64 MiB"
-if [[ $PF_BUILD == */build ]]; then
+refused "64 MiB" < <(huge)
+if ! grep -q __asan_init "$POOLFS"; then # which has memory of its own
 	[ $(($(peak) - before)) -lt 40000 ]
 	tap $? "64 MiB: in bounded memory"
 fi
@@ -76,7 +83,7 @@ refused "a bad mode" <<<"<pool type='dir'><target><path>/nowhere</path><permissi
 
 # The target inside the mount itself, also by way of a link, is refused.
 ln -s "$M/control" "$T/link"
-for path in "$M/control" "$M/inside" "$M" "$M/../mnt/inside" "$T/link"; do
+for path in "$M/control" "$M/inside" "$M" "$T/link"; do
 	fails_with "Invalid argument" "the target ${path#"$T/"}" cp <(pf_xml x "$path") "$P/x.xml"
 	like "$(cat "$C/error")" "mount" "and says why"
 done

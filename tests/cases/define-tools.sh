@@ -31,7 +31,7 @@ with open(sys.argv[2], "w") as f: f.write(open(sys.argv[1]).read())' "$1" "$2"; 
 by_python_pathlib() { python3 -c 'import sys, pathlib
 pathlib.Path(sys.argv[2]).write_text(pathlib.Path(sys.argv[1]).read_text())' "$1" "$2"; }
 by_python_shutil() { python3 -c 'import sys, shutil; shutil.copy(*sys.argv[1:])' "$1" "$2"; }
-by_vim() { "$vim" -u NONE -es -c "0read $1" -c '$delete' -c 'write!' -c 'qall!' "$2" </dev/null; }
+by_vim() { "$vim" -u NONE -es -c 'silent! %delete' -c "read $1" -c 'write!' -c 'qall!' "$2" </dev/null; }
 tools="cat echo cp tee dd dd_bytes sh install mv scratch rsync rsync_inplace gio
 	python_with python_pathlib python_shutil vim"
 

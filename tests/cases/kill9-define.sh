@@ -30,16 +30,13 @@ for version in 1 2 3; do
 	wait $writer
 	pf_launch
 	ls "$C/pools" >/dev/null
-	mixed='' lost=''
-	for ((i = 0; i < count; i++)); do
-		path=$(sed -n 's/.*<path>\(.*\)<.*/\1/p' "$C/pools/p$i.xml" 2>/dev/null)
-		[[ $path =~ ^/nowhere/[0-$version]/p$i$ ]] || mixed+=" p$i='$path'"
-	done
-	for name in $(<"$T/confirmed.$version"); do
-		grep -q "/nowhere/$version/" "$C/pools/$name.xml" || lost+=" $name"
-	done
-	is "$mixed" "" "kill $version: each definition is whole, old or new"
-	is "$lost" "" "kill $version: what was confirmed is there ($(wc -l <"$T/confirmed.$version"))"
+	# FILE:VERSION/POOL of each
+	grep -Ho '<path>/nowhere/[0-9]/p[0-9]*</path>' "$C/pools"/p*.xml |
+		sed -E 's,.*/(p[0-9]+)\.xml:<path>/nowhere/([0-9]/p[0-9]+)<.*,\1:\2,' >"$T/now"
+	is "$(grep -cE "^(p[0-9]+):[0-$version]/\\1\$" "$T/now")" "$count" \
+		"kill $version: each definition is whole, old or new"
+	is "$(sed "s,.*,&:$version/&," "$T/confirmed.$version" | grep -vxF -f "$T/now")" "" \
+		"kill $version: what was confirmed is there ($(wc -l <"$T/confirmed.$version"))"
 	ok "kill $version: what ran is running" wait_for 10 [ -d "$M/runs" ]
 	is "$(find "$SRC" -type f ! -name '*.xml' | wc -l)" "0" "kill $version: no temporary file is left"
 done

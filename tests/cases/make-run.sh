@@ -18,7 +18,8 @@ run() { # in a process group of its own, as a terminal's foreground job is
 	make run >"$T/out" 2>&1 </dev/null &
 	job=$!
 	set +m
-	wait_for "$1" grep -q 'Ctrl-C unmounts' "$T/out"
+	wait_for "$1" eval "grep -q 'Ctrl-C unmounts' '$T/out' || ! kill -0 $job"
+	grep -q 'Ctrl-C unmounts' "$T/out"
 	tap $? "make run comes up" || diag <"$T/out"
 }
 ctrl_c() {
@@ -27,7 +28,8 @@ ctrl_c() {
 	tap $? "Ctrl-C ends it" || kill -9 -- "-$job"
 	wait "$job" 2>/dev/null
 	is "$(grep -F "$T/" /proc/self/mountinfo)" "" "no mount is left"
-	is "$(grep -lsF "$T/clone" /proc/[0-9]*/cmdline)" "" "no process is left"
+	echo "$T/clone" >"$T/pattern" # in a file, or grep would find itself
+	is "$(grep -lsaF -f "$T/pattern" /proc/[0-9]*/cmdline)" "" "no process is left"
 }
 
 run 200

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 static uint64_t test_time = 1000;
+static const struct caller asker = {.uid = 1, .gid = 2};
 
 uint64_t test_now_ms(void)
 {
@@ -81,7 +82,7 @@ static int clean(void **state)
 	fake.defined = 0;
 	fake.refuse = 0;
 	test_time += SCRATCH_SECONDS * 1000ull;
-	scratch_put(scratch_find("x"));         /* any call lets the old ones go */
+	scratch_put(scratch_find(&drop_pools, "x"));         /* any call lets the old ones go */
 	assert_int_equal(scratches.count, 0);
 	assert_int_equal(scratches.bytes, 0);
 	return 0;
@@ -101,22 +102,22 @@ static void names(void **state)
 
 	(void)state;
 	for (size_t i = 0; scratch[i]; i++)
-		if (drop_is_definition(scratch[i], name))
+		if (drop_is_definition(&drop_pools, scratch[i], name))
 			fail_msg("'%s' is no definition", scratch[i]);
-	assert_true(drop_is_definition("a.xml", name));
+	assert_true(drop_is_definition(&drop_pools, "a.xml", name));
 	assert_string_equal(name, "a");
-	assert_true(drop_is_definition("a b.c.xml.xml", name));
+	assert_true(drop_is_definition(&drop_pools, "a b.c.xml.xml", name));
 	assert_string_equal(name, "a b.c.xml");
 	memset(long_name, 'x', sizeof long_name);
 	strcpy(long_name + 245, ".xml");
-	assert_true(drop_is_definition(long_name, name));
+	assert_true(drop_is_definition(&drop_pools, long_name, name));
 	assert_int_equal(strlen(name), 245);
 	memset(long_name, 'x', sizeof long_name);
 	strcpy(long_name + 246, ".xml");
-	assert_false(drop_is_definition(long_name, name));
+	assert_false(drop_is_definition(&drop_pools, long_name, name));
 	memset(long_name, 'x', sizeof long_name);
 	strcpy(long_name + 280, ".xml");
-	assert_false(drop_is_definition(long_name, name));
+	assert_false(drop_is_definition(&drop_pools, long_name, name));
 }
 
 static struct scratch *create(const char *name)
@@ -124,7 +125,7 @@ static struct scratch *create(const char *name)
 	struct scratch *s;
 	struct err e = {0};
 
-	if (scratch_create(name, true, 5, 6, 0640, &s, &e) < 0)
+	if (scratch_create(&drop_pools, name, true, 5, 6, 0640, &s, &e) < 0)
 		fail_msg("%s", e.text);
 	return s;
 }
@@ -149,8 +150,8 @@ static void content(void **state)
 	char data[16];
 
 	(void)state;
-	assert_int_equal(scratch_create("a", true, 0, 0, 0, &same, &e), -EEXIST);
-	assert_int_equal(scratch_create("a", false, 0, 0, 0, &same, &e), 0);
+	assert_int_equal(scratch_create(&drop_pools, "a", true, 0, 0, 0, &same, &e), -EEXIST);
+	assert_int_equal(scratch_create(&drop_pools, "a", false, 0, 0, 0, &same, &e), 0);
 	assert_ptr_equal(same, s);
 	scratch_put(same);
 	scratch_stat(s, &st);
@@ -172,26 +173,26 @@ static void content(void **state)
 	assert_int_equal(st.st_mode, S_IFREG | 0755);
 	assert_int_equal(st.st_mtim.tv_sec, 3);
 	assert_true(st.st_atim.tv_sec > 1000000);
-	scratch_each(add_name, &list);
+	scratch_each(&drop_pools, add_name, &list);
 	assert_string_equal(list.data, "a:10000|");
 	buf_release(&list);
 	assert_int_equal(scratch_truncate(s, 0, &e), 0);
 	assert_int_equal(scratches.bytes, 0);
 	/* unlinked while open: the content stays, the name is free */
 	assert_int_equal(scratch_write(s, "still", 5, 0, &e), 0);
-	assert_int_equal(scratch_unlink("a", &e), 0);
-	assert_int_equal(scratch_unlink("a", &e), -ENOENT);
-	assert_null(scratch_find("a"));
+	assert_int_equal(scratch_unlink(&drop_pools, "a", &e), 0);
+	assert_int_equal(scratch_unlink(&drop_pools, "a", &e), -ENOENT);
+	assert_null(scratch_find(&drop_pools, "a"));
 	scratch_put(create("a"));
 	assert_int_equal(scratch_read(s, data, sizeof data, 0), 5);
 	scratch_stat(s, &st);
 	assert_int_equal(st.st_nlink, 0);
 	scratch_put(s);
 	assert_int_equal(scratches.count, 1);
-	assert_int_equal(scratch_create("-rf.xml", true, 0, 0, 0, &s, &e), -EINVAL);
+	assert_int_equal(scratch_create(&drop_pools, "-rf.xml", true, 0, 0, 0, &s, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "begins with '-'"));
-	assert_int_equal(scratch_create("..xml", true, 0, 0, 0, &s, &e), -EINVAL);
-	assert_int_equal(scratch_create("a\n", true, 0, 0, 0, &s, &e), -EINVAL);
+	assert_int_equal(scratch_create(&drop_pools, "..xml", true, 0, 0, 0, &s, &e), -EINVAL);
+	assert_int_equal(scratch_create(&drop_pools, "a\n", true, 0, 0, 0, &s, &e), -EINVAL);
 }
 
 static void caps(void **state)
@@ -212,13 +213,13 @@ static void caps(void **state)
 		snprintf(name, sizeof name, "n%u", n);
 		many[n + 1] = create(name);
 	}
-	assert_int_equal(scratch_create("one more", true, 0, 0, 0, &s, &e), -ENOSPC);
+	assert_int_equal(scratch_create(&drop_pools, "one more", true, 0, 0, 0, &s, &e), -ENOSPC);
 	for (n = 1; scratch_write(many[n], big, sizeof big, 0, &e) == 0; n++)
 		assert_true(n < SCRATCH_FILES_MAX - 1);
 	assert_int_equal(e.code, ENOSPC);
 	assert_int_equal(n - 1, (SCRATCH_TOTAL_MAX - SCRATCH_FILE_MAX) / sizeof big);
 	/* what is unlinked but open still counts */
-	assert_int_equal(scratch_unlink("a", &e), 0);
+	assert_int_equal(scratch_unlink(&drop_pools, "a", &e), 0);
 	assert_int_equal(scratch_write(many[n], big, sizeof big, 0, &e), -ENOSPC);
 	scratch_put(many[0]);
 	assert_int_equal(scratch_write(many[n], big, sizeof big, 0, &e), 0);
@@ -234,26 +235,26 @@ static void expiry(void **state)
 	(void)state;
 	scratch_put(create("old"));
 	test_time += SCRATCH_SECONDS * 1000ull - 1;
-	scratch_each(add_name, &list);          /* looking at it keeps nothing */
+	scratch_each(&drop_pools, add_name, &list);          /* looking at it keeps nothing */
 	assert_string_equal(list.data, "old:0|held:0|");
 	buf_release(&list);
 	test_time++;
-	scratch_each(add_name, &list);
+	scratch_each(&drop_pools, add_name, &list);
 	assert_string_equal(list.data, "held:0|");
 	buf_release(&list);
 	test_time += 1000 * 1000 * 1000;
-	assert_ptr_equal(scratch_find("held"), s);
+	assert_ptr_equal(scratch_find(&drop_pools, "held"), s);
 	scratch_put(s);
 	scratch_put(s);                         /* the time begins now */
 	test_time += SCRATCH_SECONDS * 1000ull - 1;
-	s = scratch_find("held");
+	s = scratch_find(&drop_pools, "held");
 	assert_non_null(s);
 	scratch_put(s);
 }
 
 static int move(const char *from, const char *to, unsigned flags, struct err *e)
 {
-	return drop_rename(from, to, flags, 1, 2, e);
+	return drop_rename(&drop_pools, &asker, from, to, flags, e);
 }
 
 static void renames(void **state)
@@ -278,12 +279,12 @@ static void renames(void **state)
 	fake.refuse = EEXIST;
 	assert_int_equal(move("t2", "p.xml", 0, &e), -EEXIST);
 	assert_string_equal(e.text, "refused by the fake");
-	scratch_put(scratch_find("t2"));
+	scratch_put(scratch_find(&drop_pools, "t2"));
 	fake.refuse = 0;
 	assert_int_equal(move("t2", "p.xml", RENAME_NOREPLACE, &e), 0);
 	assert_string_equal(fake.name, "p");
 	assert_string_equal(fake.xml, "<pool/>");
-	assert_null(scratch_find("t2"));
+	assert_null(scratch_find(&drop_pools, "t2"));
 	assert_int_equal(scratch_read(s, data, sizeof data, 0), 7);     /* still open */
 	scratch_put(s);
 	scratch_put(create("t4"));
@@ -295,7 +296,7 @@ static void renames(void **state)
 	assert_int_equal(move("p.xml", "t4", 0, &e), 0);
 	assert_int_equal(move("p.xml", "p.xml~", 0, &e), 0);
 	assert_string_equal(fake.name, "p");
-	s = scratch_find("p.xml~");
+	s = scratch_find(&drop_pools, "p.xml~");
 	scratch_stat(s, &st);
 	assert_int_equal(st.st_size, 7);
 	assert_int_equal(st.st_mtim.tv_sec, 77);
@@ -307,14 +308,41 @@ static void renames(void **state)
 	assert_string_equal(fake.name, "q");
 }
 
+/* Two drop directories do not see each other's scratch files. */
+static void apart(void **state)
+{
+	const struct drop other = {.kind = drop_pools.kind, .path = "elsewhere"};
+	struct scratch *s = create("a"), *t;
+	struct buf list = {0};
+	struct err e = {0};
+
+	(void)state;
+	assert_null(scratch_find(&other, "a"));
+	assert_int_equal(scratch_create(&other, "a", true, 0, 0, 0, &t, &e), 0);
+	assert_ptr_not_equal(s, t);
+	assert_int_equal(scratch_write(t, "xy", 2, 0, &e), 0);
+	assert_int_equal(scratch_unlink(&drop_pools, "a", &e), 0);
+	assert_int_equal(scratch_unlink(&drop_pools, "a", &e), -ENOENT);
+	scratch_each(&drop_pools, add_name, &list);
+	assert_null(list.data);
+	scratch_each(&other, add_name, &list);
+	assert_string_equal(list.data, "a:2|");
+	buf_release(&list);
+	assert_int_equal(drop_rename(&drop_pools, &asker, "a", "b", 0, &e), -ENOENT);
+	assert_int_equal(drop_rename(&other, &asker, "a", "b.xml", 0, &e), 0);
+	assert_string_equal(fake.xml, "xy");
+	scratch_put(s);
+	scratch_put(t);
+}
+
 static int put(struct defwriter *w, const char *text, uint64_t off, struct err *e)
 {
-	return defwriter_write(w, text, strlen(text), off, e);
+	return defwriter_write(w, &asker, text, strlen(text), off, e);
 }
 
 static void writers(void **state)
 {
-	struct defwriter *w = defwriter_new("p");
+	struct defwriter *w = defwriter_new(&drop_pools, "p");
 	struct err e = {0};
 
 	(void)state;
@@ -363,14 +391,14 @@ static void writers(void **state)
 /* 1 MiB, byte by byte. */
 static void slow_writer(void **state)
 {
-	struct defwriter *w = defwriter_new("p");
+	struct defwriter *w = defwriter_new(&drop_pools, "p");
 	struct err e = {0};
 	uint64_t off = 0;
 
 	(void)state;
 	assert_int_equal(put(w, "<pool>", off, &e), 0);
 	for (off = 6; off < 1 << 20; off++)
-		assert_int_equal(defwriter_write(w, off % 80 ? "x" : "\n", 1, off, &e), 0);
+		assert_int_equal(defwriter_write(w, &asker, off % 80 ? "x" : "\n", 1, off, &e), 0);
 	assert_int_equal(fake.defined, 0);
 	assert_int_equal(put(w, "</pool>", off, &e), 0);
 	assert_int_equal(fake.defined, 1);
@@ -383,7 +411,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(names, clean), cmocka_unit_test_setup(content, clean),
 		cmocka_unit_test_setup(caps, clean), cmocka_unit_test_setup(expiry, clean),
-		cmocka_unit_test_setup(renames, clean), cmocka_unit_test_setup(writers, clean),
+		cmocka_unit_test_setup(renames, clean), cmocka_unit_test_setup(apart, clean),
+		cmocka_unit_test_setup(writers, clean),
 		cmocka_unit_test_setup_teardown(slow_writer, clean, clean),
 	};
 

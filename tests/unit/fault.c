@@ -426,6 +426,10 @@ static void a_thousand_hang(void **state)
 {
 	(void)state;
 	assert_false(vol_is_async(vol));
+	rule("other read 0 hang");
+	assert_true(vol_is_async(vol));
+	rule("clear");
+	assert_false(vol_is_async(vol));
 	assert_hanging(vol);
 	assert_results();
 }
