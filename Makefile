@@ -8,6 +8,7 @@
 #   make run                          try it: mounts ./pools until Ctrl-C
 #   make check [CASES='rm-r layers']  all tests, or some cases
 #   make check SANITIZE=address,undefined
+#   make soak [SOAK_SECONDS=1800] [CASES=fsx]   the long ones
 #   make CC=clang BUILD=build/clang WERROR=-Werror
 
 VERSION := 0.1.0

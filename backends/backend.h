@@ -314,8 +314,8 @@ typedef bool vol_found_f(void *arg, const char *name, uint64_t ino, mode_t type)
 
 struct backend {
 	const char *type;       /* <pool type='...'> */
-	const char *later;      /* not NULL: the type is known by name only; a
-	                         * start is refused with this sentence */
+	const char *later;      /* not NULL: there is no driver yet; pools are
+	                         * defined, a start is refused with this sentence */
 	size_t priv_size;
 	bool plain_files;       /* volumes shrink and grow by themselves, as files do */
 	/* What <target><format> of a volume's XML may say, with blanks between;

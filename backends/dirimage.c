@@ -249,7 +249,6 @@ static int make_image(struct pool *p, int fd, const char *temp, const struct mak
 	const char *backing_format = NULL;
 	struct image_info made;
 	struct stat ours, there;
-	bool fits;
 	int rc;
 
 	if (c->backing) {
@@ -269,10 +268,14 @@ static int make_image(struct pool *p, int fd, const char *temp, const struct mak
 	rc = image_probe(fd, &made, e);
 	if (rc < 0)
 		return rc;
-	fits = strcmp(image_format_name(made.format), m->format) == 0;
+	if (strcmp(image_format_name(made.format), m->format) != 0)
+		rc = err_set(e, EIO, "%s succeeded, and made no image of the format '%s'",
+			     m->program, m->format);
+	else if (!made.size_known || made.size < c->capacity)   /* it may round up */
+		rc = err_set(e, EFBIG, "the format '%s' cannot hold %llu bytes, though %s said "
+			     "nothing", m->format, (unsigned long long)c->capacity, m->program);
 	image_info_release(&made);
-	return fits ? 0 : err_set(e, EIO, "%s succeeded, and made no image of the format '%s'",
-				  m->program, m->format);
+	return rc;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */

@@ -111,7 +111,9 @@ int dirv_resize(struct pool *p, const char *name, uint64_t size, unsigned flags,
 
 	if (fd < 0)
 		return fd;
-	rfd = dirv_open_fd(p, name, O_RDONLY, &quiet);
+	rfd = dirv_open_fd(p, name, O_RDONLY | O_NOATIME, &quiet);
+	if (rfd == -EPERM)
+		rfd = dirv_open_fd(p, name, O_RDONLY, &quiet);
 	if (rfd < 0)
 		return resize_raw(fd, size, flags, e);
 	rc = image_probe(rfd, &info, e);

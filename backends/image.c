@@ -252,22 +252,28 @@ static bool kind_matches(struct image_source *s, const struct image_kind *k)
 int image_probe_with(image_read_f *read, void *arg, uint64_t size,
 		     struct image_info *info, struct err *e)
 {
-	struct image_source s;
+	/* Not on the stack: sanitizers do not align it there. */
+	struct image_source *s = aligned_alloc(IMAGE_PAGE, sizeof *s);
+	int error;
 
-	s.read = read;
-	s.arg = arg;
-	s.size = size;
-	s.page_off = s.page_len = s.pages = s.error = 0;
+	if (!s)
+		abort();
+	s->read = read;
+	s->arg = arg;
+	s->size = size;
+	s->page_off = s->page_len = s->pages = s->error = 0;
 	*info = (struct image_info){.format = IMAGE_RAW};
-	for (int i = IMAGE_RAW + 1; i < IMAGE_FORMAT_COUNT && !s.error; i++)
-		if (kind_matches(&s, &image_kinds[i])) {
+	for (int i = IMAGE_RAW + 1; i < IMAGE_FORMAT_COUNT && !s->error; i++)
+		if (kind_matches(s, &image_kinds[i])) {
 			info->format = i;
-			image_kinds[i].read(&s, info);
+			image_kinds[i].read(s, info);
 			break;
 		}
-	if (s.error) {
+	error = s->error;
+	free(s);
+	if (error) {
 		image_info_release(info);
-		errno = s.error;
+		errno = error;
 		return err_sys(e, "cannot read the image's header");
 	}
 	if (info->format == IMAGE_RAW)

@@ -209,7 +209,8 @@ struct holder {
 void run_opened(struct run *r, struct holder *h, const char *volume, pid_t pid);
 void run_closed(struct run *r, struct holder *h);
 void run_renamed(struct run *r, struct holder *h, const char *volume);
-/* Is volume open in this run? (the front's handles) */
+/* Is volume open in this run? (the front's handles) One just closed gets a
+ * moment to be released. */
 bool run_is_open(struct run *r, const char *volume);
 
 /* Capacity and directory attributes. Asks the driver on a thread of its own

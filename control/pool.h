@@ -19,7 +19,7 @@ enum {
 	CALL_STALLED_MS = 5000,         /* a pool with an older call is stalled */
 	CALL_HUNG_MS = 10000,           /* stop waits no longer for an older one */
 	PROBE_LATE_MS = 1000,           /* nobody waits for an older usage probe */
-	CLOSE_GRACE_MS = 200,           /* close(2) returns before its release comes */
+	CLOSE_GRACE_MS = 500,           /* close(2) returns before its release comes */
 	END_WAIT_MS = 2000,             /* control_end waits for starts and stops */
 };
 

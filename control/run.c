@@ -278,8 +278,7 @@ void run_closed(struct run *r, struct holder *h)
 	*h->link = h->next;
 	if (h->next)
 		h->next->link = h->link;
-	if (!r->holders)
-		pthread_cond_broadcast(&r->changed);
+	pthread_cond_broadcast(&r->changed);
 	mutex_unlock(&r->lock);
 	free(h->name);
 	h->name = NULL;
@@ -296,15 +295,25 @@ void run_renamed(struct run *r, struct holder *h, const char *volume)
 	free(old);
 }
 
-bool run_is_open(struct run *r, const char *volume)
+static bool holder_find(struct run *r, const char *volume)
 {
 	struct holder *h;
 
-	mutex_lock(&r->lock);
 	for (h = r->holders; h && strcmp(h->name, volume); h = h->next)
 		;
+	return h;
+}
+
+bool run_is_open(struct run *r, const char *volume)
+{
+	uint64_t until = now_ms() + CLOSE_GRACE_MS;
+	bool open;
+
+	mutex_lock(&r->lock);
+	while ((open = holder_find(r, volume)) && cond_wait_until(&r->changed, &r->lock, until))
+		;
 	mutex_unlock(&r->lock);
-	return h != NULL;
+	return open;
 }
 
 void run_settle(struct run *r)

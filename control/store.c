@@ -508,9 +508,10 @@ int store_rename(struct store *s, const char *from, const char *to, struct err *
 	struct err ignored = {0};
 	int ret;
 
-	/* The new link first: until the file moves it leads nowhere. */
-	if (autostart && faccessat(s->source_fd, new, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
-	    store_set_autostart(s, to, true, e) < 0)
+	/* The new link first: until the file moves it leads nowhere. So does one
+	 * that a crash just here has left, and it is not this pool's. */
+	if (faccessat(s->source_fd, new, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+	    store_set_autostart(s, to, autostart, e) < 0)
 		return -e->code;
 	if (renameat2(s->source_fd, old, s->source_fd, new, RENAME_NOREPLACE) < 0) {
 		if (errno == EEXIST)

@@ -21,8 +21,10 @@ static bool count_one(void *arg, const char *name, uint64_t ino, mode_t type)
 
 static void probe_report(struct run *r, const char *op, const struct err *e)
 {
-	if (e->text[0])
-		log_line(run_name(r), op, e->code, e->text);
+	if (!e->text[0])
+		return;
+	log_line(run_name(r), op, e->code, e->text);
+	cpool_set_error(r->cp, e->text);
 }
 
 /* Asks the driver once; number: of the wish that this answers. */

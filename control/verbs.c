@@ -215,7 +215,6 @@ static int verb_clone(struct cpool *cp, const struct caller *who, int argc, char
 {
 	unsigned flags = 0;
 	struct vol_stat st;
-	struct err none = {0};
 	struct call c;
 	struct run *r;
 	int rc;
@@ -233,9 +232,14 @@ static int verb_clone(struct cpool *cp, const struct caller *who, int argc, char
 	if (rc)
 		return rc;
 	rc = volume_stat(r, argv[1], &st, e);
-	if (!rc && !vol_stat(run_pool(r), argv[2], &st, &none))
-		rc = err_set(e, EEXIST, "volume '%s' exists already in pool '%s'", argv[2],
-			     run_name(r));
+	if (!rc) {
+		rc = vol_stat(run_pool(r), argv[2], &st, e);
+		if (!rc)
+			rc = err_set(e, EEXIST, "volume '%s' exists already in pool '%s'",
+				     argv[2], run_name(r));
+		else if (rc == -ENOENT)
+			rc = 0;
+	}
 	if (!rc)
 		rc = say(vol_clone(run_pool(r), argv[1], argv[2], flags, who->progress, e),
 			 "clone", argv[1], e);

@@ -130,6 +130,8 @@ static int size_read(const struct field *f, void *base, const char *text, struct
 	_cleanup_free_ char *size = xasprintf("%s%s", text, v->unit);
 	int rc;
 
+	if (strlen(text) > 100 && !text[strspn(text, "0123456789")])
+		return err_set(e, EINVAL, "the size '%.32s...' is too large", text);
 	if (!text[0] || text[strspn(text, "0123456789")])
 		return err_set(e, EINVAL, "'%.64s' is no number; write whole bytes, or another unit by "
 			       "unit='G'", text);

@@ -216,6 +216,8 @@ static struct node *entry_plus(struct req *r, const char *name, const struct dir
 		e->attr = st;
 		e->attr_timeout = node_timeout(n, false);
 		e->entry_timeout = node_timeout(n, true);
+	} else {
+		report(r->run, r->node->cp, r->op, r->ctx.uid, &r->err);
 	}
 	r->err.code = 0;
 	r->err.text[0] = 0;

@@ -438,6 +438,9 @@ void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
 	bool full;
 
 	r->fn = fn;
+	if (opt.debug)
+		log_debug("node %llu %s %s by process %d", (unsigned long long)r->node->id, r->op,
+			  r->name ? r->name : "", (int)r->ctx.pid);
 	live_add(r, deadline_ms);
 	pthread_mutex_lock(&q->mu);
 	full = q->threads >= q->limit || q->async >= POOL_ASYNC_MAX;

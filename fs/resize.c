@@ -17,16 +17,18 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* Did this handle create, truncate or write the file? The kernel does not show
- * us the writes that it passes through, but they change the file's times. */
-static bool has_changed(struct handle *h)
+/* Did this handle create, truncate or write the file? 1, 0 or -errno. The kernel
+ * does not show us the writes that it passes through, but they change the
+ * file's times. */
+static int has_changed(struct handle *h, struct err *e)
 {
-	struct err quiet = { 0 };
 	struct vol_stat vs;
+	int rc;
 
 	if (atomic_load(&h->changed))
-		return true;
-	return vol_fstat(h->vol, &vs, &quiet) < 0 || !same_time(&vs.st.st_ctim, &h->opened);
+		return 1;
+	rc = vol_fstat(h->vol, &vs, e);
+	return rc < 0 ? rc : !same_time(&vs.st.st_ctim, &h->opened);
 }
 
 static bool alone(struct node *n, struct handle *h)
@@ -58,16 +60,17 @@ static int set_container(struct req *r, const char *name, const struct vol_desc 
 		       run_name(r->run));
 }
 
-/* 1: a container, and *rc is the answer. 0: bytes. */
-static int if_container(struct req *r, const char *name, int *rc)
+/* True: *rc is the answer, since it is a container, or that cannot be told. */
+static bool if_container(struct req *r, const char *name, int *rc)
 {
-	struct err quiet = { 0 };
 	struct vol_desc d;
 	bool is;
 
-	if (!run_pool(r->run)->ops->describe ||
-	    vol_describe(run_pool(r->run), name, &d, &quiet) < 0)
-		return 0;
+	if (!run_pool(r->run)->ops->describe)
+		return false;
+	*rc = vol_describe(run_pool(r->run), name, &d, &r->err);
+	if (*rc < 0)
+		return true;
 	is = d.target.format && strcmp(d.target.format, "raw") && strcmp(d.target.format, "iso");
 	if (is)
 		*rc = set_container(r, name, &d);
@@ -80,9 +83,9 @@ int vol_set_size(struct req *r)
 	struct node *n = r->node;
 	_cleanup_free_ char *name = node_name(n);
 	const struct backend *ops = run_pool(n->run)->ops;
-	int rc;
+	int rc = r->h ? has_changed(r->h, &r->err) : 0;
 
-	if (!(r->h && has_changed(r->h)) && node_linked(n) && if_container(r, name, &rc))
+	if (rc < 0 || (!rc && node_linked(n) && if_container(r, name, &rc)))
 		return rc;
 	if (r->h) {
 		atomic_store(&r->h->changed, true);

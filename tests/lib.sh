@@ -116,6 +116,15 @@ done_testing() {
 
 pf_mounted() { grep -qF -- " ${1:-$M} " /proc/self/mountinfo; }
 
+# In a new mount namespace: lets go of other cases' mounts, whose daemons would
+# wait for it. Of our own nothing is mounted yet.
+pf_forget_mounts() {
+	local mount
+	while read -r mount; do
+		umount -l "$mount" 2>/dev/null
+	done < <(awk '$5 ~ "/poolfs-(test|unit)[.-]" { print $5 }' /proc/self/mountinfo | sort -r)
+}
+
 # Waits up to SECONDS (whole or tenths) for COMMAND to succeed.
 wait_for() { # SECONDS COMMAND...
 	local tries=$((${1%.*} * 20 + 1))

@@ -10,6 +10,7 @@ fi
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need_root
+pf_forget_mounts
 [ -r /dev/fuse ] || skip_all "needs /dev/fuse"
 need mount.fuse3 findmnt
 mkdir "$T/bin" && cp "$POOLFS" "$T/bin/poolfs"

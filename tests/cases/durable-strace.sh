@@ -23,7 +23,7 @@ trace() { # OPTION...: of the daemon, until trace_end
 trace_end() { kill -INT $tracer; wait $tracer; }
 mark() { ! stat "$M/mark-$1" >/dev/null 2>&1; }
 did() { sed -n "s/^$1: //p" "$T/words"; }
-write_whole() { pf_xml "$@" | cat >"$C/pools/$1.xml"; }
+write_whole() { pf_xml "$@" | dd of="$C/pools/$1.xml" bs=64k iflag=fullblock status=none; } # one write
 
 mkdir "$DATA/a" "$DATA/c"
 trace

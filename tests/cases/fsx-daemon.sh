@@ -4,8 +4,9 @@
 # Random operations against shadows, the data going through the daemon, on a
 # disk's file system and on tmpfs at once. And fsx notices what is wrong: a
 # byte changed behind it.
-# shellcheck source=tests/lib.sh source=tests/fsx.sh
+# shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/fsx.sh
 . "$top/tests/fsx.sh"
 pf_mode nopassthrough
 fsx_targets

@@ -3,8 +3,9 @@
 #
 # Random operations against shadows, the data passed through where the kernel
 # does that, on a disk's file system and on tmpfs at once.
-# shellcheck source=tests/lib.sh source=tests/fsx.sh
+# shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/fsx.sh
 . "$top/tests/fsx.sh"
 pf_mode passthrough
 fsx_targets

@@ -22,7 +22,7 @@ tap $? "after the two seconds of the option" || echo "$ms ms" | diag
 like "$(cat "$C/pools/p/error")" "pool 'p' has not answered write in time" "the reason"
 is "$(held)" 0 "the driver has it no more"
 quick "its volume takes writes at once" dd if=/dev/zero of="${v}1" bs=4k count=1 conv=notrunc status=none
-is "$(md5 "${v}1")" "$({ head -c 4096 /dev/zero; tail -c +4097 "$DATA/p/v1"; } | md5)" "nothing else was written"
+is "$(md5 "${v}1")" "$({ head -c 4096 /dev/zero; tail -c +4097 "$DATA/p/v1"; } | md5sum | cut -d' ' -f1)" "nothing else was written"
 [ "$(md5 "$DATA/p/v1")" != "$sum" ]
 tap $? "but that was"
 fault clear
@@ -30,8 +30,6 @@ fault clear
 refused() { # OP FILE WHAT
 	took fsop "$1" "$2"
 	is "$rc $out" "1 ETIMEDOUT" "$3: ETIMEDOUT"
-	[ "$ms" -lt 1500 ]
-	tap $? "$3: at once" || echo "$ms ms" | diag
 	like "$(cat "$C/pools/p/error")" "'${2##*/}' takes no I/O until a write that was given up has ended" \
 		"$3: the reason"
 }

@@ -25,6 +25,9 @@ each resize resize "${v}1" "${v}2"
 each sync fsync "$M/p" "$M/p"
 each clone verb "$ctl" "$ctl" "clone v1 c"
 each wipe verb "$ctl" "$ctl" "wipe v3 zero"
+xml=$C/pools/p/volumes
+each describe open "$xml/v1.xml" "$xml/v2.xml"
+each list list "$xml" "$xml"
 each list verb "$ctl" "$ctl" "refresh"
 each resize verb "$ctl" "$ctl" "resize v3 1M"
 

@@ -160,6 +160,13 @@ is "$(value made-iso format)$(value made-iso size)" "iso 614400 " "an ISO is the
 is "$(value made-luks2 encryption)$(value made-luks2 size)" "luks2 4194304 " "LUKS 2: size and kind"
 is "$(value vmdk-twoGbMaxExtentSparse.vmdk feature)" "extents " "a descriptor's data are elsewhere"
 is "$(value vmdk-twoGbMaxExtentSparse-s001.vmdk format)" "vmdk " "an extent of a split VMDK"
+# A block device has its own size.
+if [ "$(id -u)" -eq 0 ] && loop=$(losetup -f --show -r raw 2>/dev/null); then
+	is "$(value "$loop" format)$(value "$loop" size)" "raw 20971520 " "a block device"
+	losetup -d "$loop"
+else
+	skip "a block device" "needs root and a loop device"
+fi
 is "$(value vdi-static variant)" "static " "a static VDI"
 is "$(value vpc-fixed variant)" "fixed " "a fixed VHD, by its footer"
 done_testing

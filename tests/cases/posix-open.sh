@@ -3,8 +3,9 @@
 #
 # The flags of open, modes, and what reads, writes, mmap and truncate then
 # answer: as in a plain directory, but for what a pool does not have.
-# shellcheck source=tests/lib.sh source=tests/posix.sh
+# shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/posix.sh
 . "$top/tests/posix.sh"
 need python3
 posix_same open "O_TMPFILE: ENOTSUP" "mkdir: EPERM" "symlink: EPERM" "link: EPERM" \

@@ -3,8 +3,9 @@
 #
 # Which times each operation changes, and times set by hand: as in a plain
 # directory.
-# shellcheck source=tests/lib.sh source=tests/posix.sh
+# shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/posix.sh
 . "$top/tests/posix.sh"
 need python3
 # The kernel does not tell a file system of a chown that changes nothing.

@@ -9,44 +9,12 @@
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/xml.sh
 . "$top/tests/xml.sh"
-need_root
-need python3 libvirtd virsh unshare
-driver=$(find /usr/lib -path '*/libvirt/connection-driver/libvirt_driver_storage.so' 2>/dev/null | head -n 1)
-[ -n "$driver" ] || skip_all "needs libvirt's storage driver"
+# shellcheck source=tests/libvirt.sh
+. "$top/tests/libvirt.sh"
+need python3
+libvirt_start
 pf_setup
 
-# ---- the daemon: no network, no other driver, nothing of the machine's own --------
-
-L=$T/libvirt
-mkdir -p "$L/drivers" "$L/sock"
-ln -s "$driver" "$L/drivers/"
-cat >"$L/conf" <<END
-listen_tls = 0
-listen_tcp = 0
-auth_unix_ro = "none"
-auth_unix_rw = "none"
-unix_sock_dir = "$L/sock"
-log_outputs = "3:file:$L/log"
-END
-# shellcheck disable=SC2016
-LIBVIRT_DRIVER_DIR=$L/drivers unshare --mount sh -c '
-	for dir in /run /etc/libvirt /var/lib /var/cache /var/log; do
-		[ ! -d "$dir" ] || mount -t tmpfs none "$dir" || exit 1
-	done
-	exec libvirtd --config "$1/conf" --pid-file "$1/pid"' sh "$L" </dev/null >"$L/out" 2>&1 &
-libvirtd=$!
-V() { virsh -q -c "storage:///system?socket=$L/sock/libvirt-sock" "$@"; }
-libvirt_end() {
-	[ -n "$libvirtd" ] || return
-	kill "$libvirtd"
-	wait "$libvirtd"
-	libvirtd=''
-}
-trap 'rc=$?; libvirt_end; (exit "$rc"); pf_finish' EXIT
-if ! wait_for 30 V pool-list --all; then
-	cat "$L/out" "$L/log" | diag
-	skip_all "libvirt's daemon does not start here"
-fi
 is "$(V pool-list --all --name)" "" "libvirt's daemon runs, and has no pool of this machine"
 
 # ---- poolfs's XML there and back -----------------------------------------------------

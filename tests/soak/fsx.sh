@@ -6,8 +6,9 @@
 # Called by soak/run; the short forms are the cases fsx-*.
 seconds=${SOAK_SECONDS:-1800}
 PF_TIMEOUT=$((seconds * 3 + 600))
-# shellcheck source=tests/lib.sh source=tests/fsx.sh
+# shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/fsx.sh
 . "$top/tests/fsx.sh"
 made=
 for mode in passthrough nopassthrough; do
@@ -21,7 +22,7 @@ for mode in passthrough nopassthrough; do
 	done
 	echo "# data: disk $(pf_info disk data), memory $(pf_info memory data)" >&2
 	echo "# daemon: $(awk '/^(VmHWM|VmRSS|Threads)/ { printf "%s %s%s  ", $1, $2, $3 }' "/proc/$pf_pid/status")$(
-		ls "/proc/$pf_pid/fd" | wc -l) descriptors" >&2
+		find "/proc/$pf_pid/fd" -type l | wc -l) descriptors" >&2
 	pf_stop
 	tap $? "$mode: the daemon ends well when unmounted"
 done

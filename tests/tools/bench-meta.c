@@ -40,7 +40,7 @@ static void run(char **argv)
 {
 	posix_spawn_file_actions_t a;
 	uint64_t begin;
-	int status;
+	int status = 0;
 	pid_t pid;
 
 	posix_spawn_file_actions_init(&a);

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #endif
 #include "../../backends/image_cache.h"
+#include "../../backends/image_parts.h"
 #include "../tools/image-made.h"
 
 #include <fcntl.h>
@@ -322,7 +323,6 @@ static void test_descriptor(void **state)
 		{"# Disk DescriptorFile\nRW x FLAT\n", "no size"},
 		{"# Disk DescriptorFile\n", "no extent"},
 	};
-	char line[2000] = "# Disk DescriptorFile\nparentCID=1\nparentFileNameHint=\"";
 	int fd;
 
 	(void)state;
@@ -333,11 +333,12 @@ static void test_descriptor(void **state)
 		close(fd);
 	}
 	for (size_t len = 1020; len < 1400; len += 40) {        /* of the parent's name */
-		char text[2000];
+		char name[1401];
 
-		snprintf(text, sizeof text, "%s%0*d\"\nRW 1 ZERO\n", line, (int)len, 0);
+		memset(name, 'n', len);
+		name[len] = '\0';
 		fd = memory_file();
-		made_text(fd, 0, text);
+		dprintf(fd, "# Disk DescriptorFile\nparentCID=1\nparentFileNameHint=\"%s\"\nRW 1 ZERO\n", name);
 		if (len <= IMAGE_NAME_MAX) {
 			struct image_info i = probe(fd);
 
@@ -442,11 +443,21 @@ static ssize_t counted(void *arg, void *page, size_t len, uint64_t off)
 	return pread(r->fd, page, len, (off_t)off);
 }
 
+static void *deep_json(void *arg)
+{
+	const int *fd = arg;
+
+	is_bad(*fd, IMAGE_LUKS, "JSON is broken");
+	return NULL;
+}
+
 static void test_bounded(void **state)
 {
 	struct reads r = {.fd = memory_file()};
 	struct image_info i;
 	struct err e = {0};
+	pthread_attr_t small;
+	pthread_t thread;
 	char *text;
 
 	(void)state;
@@ -484,11 +495,52 @@ static void test_bounded(void **state)
 	assert_in_range(r.count, 1, IMAGE_PAGES_MAX);
 	image_info_release(&i);
 
-	/* JSON so deep that a reader without a limit would end. */
+	/* More data than a size can be, and nothing of the header is left. */
+	made_length(r.fd, 0);
+	made_luks2(r.fd);
+	r.count = 0;
+	assert_int_equal(image_probe_with(counted, &r, UINT64_MAX, &i, &e), 0);
+	assert_int_equal(i.format, IMAGE_LUKS);
+	assert_non_null(i.problem);
+	assert_sane(&i);
+	image_info_release(&i);
+
+	/* JSON so deep that a reader without a limit would overrun the stack
+	 * of one of the daemon's threads. */
 	made_luks2(r.fd);
 	for (int n = 0; n < 12000; n++)
 		made_text(r.fd, 4096 + 5 * n, "{\"a\":");
-	is_bad(r.fd, IMAGE_LUKS, "JSON is broken");
+	assert_int_equal(pthread_attr_init(&small), 0);
+	assert_int_equal(pthread_attr_setstacksize(&small, 256 << 10), 0);
+	assert_int_equal(pthread_create(&thread, &small, deep_json, &r.fd), 0);
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&small);
+	close(r.fd);
+}
+
+/* No reader comes near the limit; it holds even so. */
+static void test_limit(void **state)
+{
+	struct reads r = {.fd = memory_file()};
+	struct image_source *s = aligned_alloc(IMAGE_PAGE, sizeof *s);
+	uint8_t byte;
+	int got = 0;
+
+	(void)state;
+	memset(s, 0, sizeof *s);
+	s->read = counted;
+	s->arg = &r;
+	s->size = 1000 * IMAGE_PAGE;
+	made_length(r.fd, s->size);
+	for (uint64_t off = 0; off < s->size; off += IMAGE_PAGE)
+		got += source_get(s, off, &byte, 1);
+	assert_int_equal(got, IMAGE_PAGES_MAX);
+	assert_int_equal(r.count, IMAGE_PAGES_MAX);
+	assert_false(source_get(s, s->size, &byte, 1));
+	assert_true(source_get(s, s->size, &byte, 0));
+	assert_false(source_has(s, UINT64_MAX, 2));
+	assert_false(source_has(s, 1, UINT64_MAX));
+	free(s);
 	close(r.fd);
 }
 
@@ -576,8 +628,6 @@ static void test_names(void **state)
 	assert_false(image_format_find("", &f));
 }
 
-/* ---- the cache ---------------------------------------------------------------------- */
-
 static int disk_file(char path[64])
 {
 	const char *dir = getenv("TMPDIR");
@@ -589,6 +639,31 @@ static int disk_file(char path[64])
 	unlink(path);
 	return fd;
 }
+
+/* O_DIRECT takes aligned pages only, also at an odd end (where it is to be had). */
+static void test_direct(void **state)
+{
+	char path[64], self[64];
+	struct image_info i;
+	int fd = disk_file(path), direct;
+
+	(void)state;
+	make_qcow2(fd);
+	made_length(fd, 3 * CLUSTER + 777);
+	assert_int_equal(fsync(fd), 0);
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	direct = open(self, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (direct >= 0) {
+		i = probe(direct);
+		assert_int_equal(i.format, IMAGE_QCOW2);
+		assert_null(i.problem);
+		image_info_release(&i);
+		close(direct);
+	}
+	close(fd);
+}
+
+/* ---- the cache ---------------------------------------------------------------------- */
 
 static void cached(struct image_cache *c, int fd, enum image_format format, bool hit)
 {
@@ -699,10 +774,12 @@ int main(void)
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_any_byte),
 		cmocka_unit_test(test_bounded),
+		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_read_fails),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_precedence),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_direct),
 		cmocka_unit_test(test_cache),
 	};
 
