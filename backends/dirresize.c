@@ -52,6 +52,10 @@ static int check_image(const struct image_info *i, uint64_t size, unsigned flags
 	if (!can_resize(i->format))
 		return err_set(e, EOPNOTSUPP, "a %s image cannot be resized; convert it to "
 			       "qcow2 or raw with qemu-img first", format);
+	/* qemu-img would set that file's length as well, wherever it lies. */
+	if (i->features & IMAGE_DATA_FILE)
+		return err_set(e, EOPNOTSUPP, "its data is in another file, which its header "
+			       "names; use qemu-img resize if you trust the image");
 	if (i->backing && !plain_path(i->backing))
 		return err_set(e, EOPNOTSUPP, "its backing file is no plain path; use qemu-img "
 			       "resize if you trust the image");

@@ -344,7 +344,13 @@ int dirv_create(struct pool *p, const char *name, const struct vol_create *c,
 	if (rc == 0 && c->capacity)
 		rc = local_set_size(fd, c->capacity, e);
 	if (rc < 0) {
-		unlinkat(dirp_fd(p), name, 0);
+		struct stat ours, there;
+
+		/* Another file may have been moved to the name. */
+		if (fstat(fd, &ours) == 0 &&
+		    fstatat(dirp_fd(p), name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+			unlinkat(dirp_fd(p), name, 0);
 		close(fd);
 		return rc;
 	}

@@ -163,7 +163,7 @@ void writer_row(struct writer *w, const struct field *f, const void *base,
 	const char *attribute = strchr(f->path, '@');
 	_cleanup_buf_ struct buf value = { 0 };
 
-	if (f->flags & FIELD_OPEN && (!f->kind || f->kind->print)) {
+	if (f->flags & FIELD_OPEN) {
 		writer_enter(w, f->path);
 		writer_open(w);
 	}

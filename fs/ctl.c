@@ -381,6 +381,8 @@ void ctl_write(struct req *r)
 		req_fail(r, rc);
 	else if (req_claim(r))
 		fuse_reply_write(r->fr, r->size);
+	if (h->node->kind == N_CFILE && h->node->cp)
+		nodes_forget_stopped(h->node->cp);
 }
 
 void ctl_flush(struct req *r)

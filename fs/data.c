@@ -142,6 +142,7 @@ void op_read(fuse_req_t fr, fuse_ino_t ino, size_t size, off_t off, struct fuse_
 		return;
 	r->size = size;
 	r->off = off;
+	r->reads = r->h && !(fi->flags & O_DIRECT);
 	req_run(r, r->h ? do_read : ctl_read, opt.timeout_ms);
 }
 
@@ -333,6 +334,8 @@ static void do_copy(struct req *r)
 	}
 }
 
+enum { COPY_MAX = 1 << 30 };
+
 static void refuse_copy(struct req *r)
 {
 	req_fail(r, -EXDEV);
@@ -350,7 +353,8 @@ void op_copy_file_range(fuse_req_t fr, fuse_ino_t in, off_t in_off, struct fuse_
 	r->node2 = node_by_id(in);
 	r->off = out_off;
 	r->off2 = in_off;
-	r->size = len;
+	/* The answer has 32 bits, and a short one is as good. */
+	r->size = len < COPY_MAX ? len : COPY_MAX;
 	r->writes = true;
 	if (!r->h || !r->node2 || r->node2->kind != N_VOL) {
 		req_run(r, refuse_copy, opt.timeout_ms);

@@ -116,6 +116,9 @@ void node_rename(struct node *from_dir, const char *from, struct node *to_dir,
 char *node_name(struct node *n);                /* a copy */
 bool node_linked(struct node *n);
 void nodes_forget_attributes(struct run *run);
+/* If cp has stopped, the kernel lets go of its names, and so the driver of its
+ * storage. After the answer only. */
+void nodes_forget_stopped(struct cpool *cp);
 /* A definition's node becomes a scratch file's (vim's backup). */
 void node_become_scratch(struct node *n, struct scratch *s);
 /* The file row or cpool-less attributes of everything but volumes and their texts. */
@@ -129,6 +132,9 @@ const struct drop *node_drop(struct node *dir);
 uint64_t vol_ino(struct run *r, uint64_t ino);
 void node_told(struct node *n, const struct stat *st);  /* to the kernel */
 struct stamp stamp_of(const struct stat *st);
+bool stamp_same(const struct stamp *a, const struct stamp *b);
+/* Will the kernel find other attributes than it was told? */
+bool node_changed(struct node *n, const struct stat *st);
 /* Attributes of a volume as the mount shows them. */
 void vol_show_stat(struct node *n, struct vol_stat *vs);
 
@@ -144,6 +150,8 @@ struct req {
 	void (*fn)(struct req *);       /* does the work; answers; may block */
 	void (*late)(struct req *);     /* at the deadline instead of ETIMEDOUT */
 	bool writes;                    /* may change data after it was given up */
+	bool names;                     /* the same of what name and name2 mean */
+	bool reads;                     /* a volume's data, perhaps into the kernel's pages */
 	bool entered;                   /* between run_enter and run_leave */
 	struct call call;
 	struct progress progress;
@@ -172,7 +180,8 @@ struct req {
 	bool is_async;
 	bool ended, expired, counted_late;      /* live_mu, as the next */
 	bool promised;                  /* answered with the promise that it goes on */
-	uint64_t deadline;
+	bool lingers;                   /* answered, and still at work on its names */
+	uint64_t begun, deadline;
 	struct req *next, *live_next, **live_link;
 };
 
@@ -197,6 +206,14 @@ void requests_init(void);
 unsigned requests_live(void);
 /* ETIMEDOUT at once, and true, if n is a volume that takes no I/O now. */
 bool req_refuse_late(struct req *r, struct node *n);
+/* EBUSY, and true, if a request that was answered before its end may still make,
+ * remove or rename the volume called name in r->node. */
+bool req_refuse_pending(struct req *r, const char *name);
+void req_lingers(struct req *r);        /* r is such a request from now on */
+/* The kernel is about to drop pages of n, and waits for those that are being
+ * read with no signal to end it: wait here before, where one does. */
+void req_await_reads(struct req *r, struct node *n);
+bool req_reads_pending(struct req *r, struct node *n);
 struct queue *queue_new(unsigned limit);
 void queue_free(struct queue *q);
 extern struct queue *control_queue;
@@ -255,6 +272,8 @@ void handle_put(struct handle *h);
 struct handle *node_any_handle(struct node *n); /* counted or NULL */
 void vol_open_request(struct req *r);
 void vol_create_request(struct req *r);
+/* Removes r->name again, unless somebody has found it meanwhile and uses it. */
+void vol_create_undo(struct req *r);
 void vol_release_request(struct req *r);
 void op_read(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);
 void op_write(fuse_req_t, fuse_ino_t, const char *, size_t, off_t, struct fuse_file_info *);
@@ -267,6 +286,9 @@ void op_copy_file_range(fuse_req_t, fuse_ino_t, off_t, struct fuse_file_info *, 
 
 /* resize.c */
 int vol_set_size(struct req *r);        /* by r->h if there is one; r->attr.st_size */
+/* Does name still mean r->node's file, and not one that has taken its place? 1, 0
+ * or -errno. */
+int vol_is_named(struct req *r, const char *name);
 
 /* locks.c: POSIX and OFD locks, held on the volume's own file */
 void op_getlk(fuse_req_t, fuse_ino_t, struct fuse_file_info *, struct flock *);

@@ -57,7 +57,10 @@ static int locker_open(struct lockers *all, struct locker *l, struct req *r)
 {
 	int fd = r->h ? vol_fd(r->h->vol) : -1;
 
-	if (fd >= 0 && !handle_taken(all, r->fi.fh)) {
+	/* One for reading only takes no write lock, which the owner may want by
+	 * another handle. */
+	if (fd >= 0 && (r->h->vol->flags & O_ACCMODE) != O_RDONLY &&
+	    !handle_taken(all, r->fi.fh)) {
 		l->home = r->fi.fh;
 		return l->fd = fd;
 	}
@@ -106,6 +109,16 @@ static void locker_free(struct locker *l)
 	free(l);
 }
 
+/* A request that was given up may come after its handle's end: what it left here
+ * would be a descriptor that means another file by then. */
+static bool is_open_locked(struct node *n, const struct handle *h)
+{
+	for (struct handle *i = n->handles; i; i = i->next)
+		if (i == h)
+			return true;
+	return false;
+}
+
 /* Never waits: F_OFD_SETLK or F_OFD_GETLK. */
 static int apply(struct req *r, int cmd)
 {
@@ -113,7 +126,7 @@ static int apply(struct req *r, int cmd)
 	int fd, rc;
 
 	pthread_mutex_lock(&n->mu);
-	fd = locker_fd_locked(n, r);
+	fd = !r->h || is_open_locked(n, r->h) ? locker_fd_locked(n, r) : -EBADF;
 	r->lock.l_pid = 0;
 	rc = fd < 0 ? fd : fcntl(fd, cmd, &r->lock) ? -errno : 0;
 	pthread_mutex_unlock(&n->mu);

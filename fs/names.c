@@ -38,6 +38,7 @@ static void in_progress(struct req *r)
 
 	if (!req_claim(r))
 		return;
+	req_lingers(r);
 	err_set(&e, EINPROGRESS, "%s of '%s' takes longer and goes on", r->op, r->name);
 	report(r->run, NULL, r->op, r->ctx.uid, &e);
 	fuse_reply_err(r->fr, EINPROGRESS);
@@ -155,6 +156,7 @@ static void do_rmdir(struct req *r)
 		node_unlink(r->node, r->name);
 	}
 	done(r, rc);
+	nodes_forget_stopped(cp);
 	cpool_put(cp);
 }
 
@@ -241,6 +243,8 @@ static void do_unlink(struct req *r)
 		return;
 	}
 	rc = refuse_tripped(r);
+	if (rc == 0 && req_refuse_pending(r, r->name))
+		return;
 	if (rc == 0)
 		rc = unlink_here(r);
 	if (rc == 0)
@@ -259,6 +263,7 @@ void op_unlink(fuse_req_t fr, fuse_ino_t parent, const char *name)
 		r->queue = control_queue;
 	}
 	r->late = in_progress;
+	r->names = true;
 	req_run(r, do_unlink, r->run ? LOCKED_MS : 0);
 }
 
@@ -357,6 +362,8 @@ static int rename_here(struct req *r)
 
 static void do_rename(struct req *r)
 {
+	if (req_refuse_pending(r, r->name) || req_refuse_pending(r, r->name2))
+		return;
 	done(r, rename_here(r));
 }
 
@@ -371,6 +378,7 @@ void op_rename(fuse_req_t fr, fuse_ino_t parent, const char *name, fuse_ino_t to
 	r->flags = flags;
 	r->node2 = node_by_id(to_parent);
 	r->late = in_progress;
+	r->names = true;
 	if (r->node != r->node2) {
 		r->run = NULL;
 		r->queue = control_queue;
@@ -590,6 +598,8 @@ static void do_mknod(struct req *r)
 	struct stat st;
 	int rc;
 
+	if (req_refuse_pending(r, r->name))
+		return;
 	if (r->node->kind != N_POOL || !S_ISREG(r->mode))
 		rc = err_set(&r->err, EPERM, "only volumes, which are regular files, can be "
 			     "made, and only in a pool");
@@ -599,7 +609,7 @@ static void do_mknod(struct req *r)
 		rc = vol_create(run_pool(r->run), r->name, &c, NULL, &r->err);
 	/* Given up meanwhile: nobody knows of the new volume. */
 	if (rc == 0 && atomic_load(&r->answered)) {
-		vol_remove(run_pool(r->run), r->name, &(struct err){ 0 });
+		vol_create_undo(r);
 		rc = -EINTR;
 	}
 	if (rc == 0)
@@ -618,5 +628,6 @@ void op_mknod(fuse_req_t fr, fuse_ino_t parent, const char *name, mode_t mode, d
 	if (!r)
 		return;
 	r->mode = mode;
+	r->names = true;
 	req_run(r, do_mknod, LOCKED_MS);
 }

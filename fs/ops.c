@@ -203,6 +203,20 @@ static struct node *control_child(struct node *dir, const char *name)
 	}
 }
 
+/* The kernel drops the pages of a volume that has changed: it must not meet
+ * one that is being read. False: there is one, and a listing does not wait. */
+static bool tell(struct req *r, struct node *n, const struct stat *st)
+{
+	if (node_changed(n, st)) {
+		if (r->plus && req_reads_pending(r, n))
+			return false;
+		req_await_reads(r, n);
+	}
+	if (!atomic_load(&r->answered))
+		node_told(n, st);
+	return true;
+}
+
 int lookup_child(struct req *r, struct node *dir, const char *name, struct node **out,
 		 struct stat *st)
 {
@@ -225,7 +239,10 @@ int lookup_child(struct req *r, struct node *dir, const char *name, struct node 
 			return rc;
 		n = node_child(dir, N_VOL, name, vs.id, dir->run, NULL, NULL);
 		vol_show_stat(n, &vs);
-		node_told(n, &vs.st);
+		if (!tell(r, n, &vs.st)) {
+			node_put(n, 1);
+			return -ETIMEDOUT;
+		}
 		*st = vs.st;
 		*out = n;
 		return 0;
@@ -310,7 +327,7 @@ static int volume_stat(struct req *r, struct node *n, struct vol_stat *vs)
 	if (rc < 0)
 		return rc;
 	vol_show_stat(n, vs);
-	node_told(n, &vs->st);
+	tell(r, n, &vs->st);
 	return 0;
 }
 
@@ -395,7 +412,7 @@ struct vol_attr req_attr(struct req *r)
 	return a;
 }
 
-/* Deleted and still open: through its descriptor. Where a driver has none,
+/* Deleted or replaced, and still open: through its descriptor. Where a driver has none,
  * nobody will see it. */
 static int set_attr_open(struct node *n, const struct vol_attr *a, struct err *e)
 {
@@ -406,6 +423,9 @@ static int set_attr_open(struct node *n, const struct vol_attr *a, struct err *e
 	struct handle *h = node_any_handle(n);
 	int fd = h ? vol_fd(h->vol) : -1, rc = 0;
 
+	if (!h)
+		return -ESTALE;
+
 	if (fd >= 0 && a->valid & (ATTR_UID | ATTR_GID))
 		rc = fchown(fd, a->valid & ATTR_UID ? a->uid : (uid_t)-1,
 			    a->valid & ATTR_GID ? a->gid : (gid_t)-1);
@@ -415,12 +435,11 @@ static int set_attr_open(struct node *n, const struct vol_attr *a, struct err *e
 		rc = futimens(fd, times);
 	if (rc < 0)
 		rc = err_sys(e, "cannot change a deleted volume");
-	if (h)
-		handle_put(h);
+	handle_put(h);
 	return rc;
 }
 
-static int set_attr(struct req *r, struct vol_stat *now)
+static int set_attr(struct req *r)
 {
 	struct node *n = r->node;
 	struct vol_attr a = req_attr(r);
@@ -429,29 +448,26 @@ static int set_attr(struct req *r, struct vol_stat *now)
 
 	if (!a.valid)
 		return 0;
-	rc = volume_stat(r, n, now);
+	rc = vol_is_named(r, name);
 	if (rc < 0)
 		return rc;
-	if (!node_linked(n))
+	if (!rc)
 		return set_attr_open(n, &a, &r->err);
 	return vol_setattr(run_pool(n->run), name, &a, &r->err);
 }
 
 static int set_volume(struct req *r)
 {
-	struct vol_stat now;
 	int rc;
 
 	if (r->to_set & FUSE_SET_ATTR_SIZE) {
 		if (req_refuse_late(r, r->node))
 			return 1;
-		rc = r->h ? 0 : volume_stat(r, r->node, &now);
-		if (rc == 0)
-			rc = vol_set_size(r);
+		rc = vol_set_size(r);
 		if (rc < 0)
 			return rc;
 	}
-	return set_attr(r, &now);
+	return set_attr(r);
 }
 
 static void do_setattr(struct req *r)
@@ -471,6 +487,8 @@ static void do_setattr(struct req *r)
 	default:
 		rc = err_set(&r->err, EPERM, "these attributes are poolfs's own");
 	}
+	if (rc == 0 && n->kind == N_VOL && r->to_set & FUSE_SET_ATTR_SIZE)
+		req_await_reads(r, n);
 	if (rc < 0)
 		req_fail(r, rc);
 	else
@@ -551,6 +569,7 @@ static void op_create(fuse_req_t fr, fuse_ino_t parent, const char *name, mode_t
 	if (!r)
 		return;
 	r->name = xstrdup(name);
+	r->names = true;
 	r->mode = mode;
 	r->fi = *fi;
 	req_run(r, r->node->kind == N_POOL ? vol_create_request : ctl_create, LOCKED_MS);

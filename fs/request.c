@@ -21,6 +21,7 @@ static pthread_mutex_t live_mu = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t live_cv;
 static struct req *live;                /* with a deadline, or interruptible */
 static unsigned live_count;
+static atomic_uint lingering;           /* requests that still work on names */
 static bool clock_asleep;
 static _Thread_local struct queue *serving;     /* whose requests this thread works on */
 
@@ -119,6 +120,22 @@ bool req_claim(struct req *r)
 	return true;
 }
 
+/* It was answered, and what it does to a name of a pool may still come. */
+static void linger_locked(struct req *r)
+{
+	if (r->ended || r->lingers || !r->names || r->node->kind != N_POOL)
+		return;
+	r->lingers = true;
+	atomic_fetch_add(&lingering, 1);
+}
+
+void req_lingers(struct req *r)
+{
+	pthread_mutex_lock(&live_mu);
+	linger_locked(r);
+	pthread_mutex_unlock(&live_mu);
+}
+
 /* Called once by whoever answers in the work's place. */
 static void given_up(struct req *r)
 {
@@ -132,6 +149,7 @@ static void given_up(struct req *r)
 			atomic_fetch_add(&r->node->late, 1);
 		}
 		v = r->iovol;
+		linger_locked(r);
 	}
 	pthread_mutex_unlock(&live_mu);
 	if (v)
@@ -216,7 +234,8 @@ void req_ok(struct req *r)
 
 static void live_add(struct req *r, unsigned deadline_ms)
 {
-	r->deadline = deadline_ms ? now_ms() + deadline_ms : 0;
+	r->begun = now_ms();
+	r->deadline = deadline_ms ? r->begun + deadline_ms : 0;
 	register_interrupt(r);          /* first: the clock may answer it from here on */
 	pthread_mutex_lock(&live_mu);
 	r->live_next = live;
@@ -236,6 +255,8 @@ static void live_remove(struct req *r)
 	r->ended = true;
 	if (r->counted_late)
 		atomic_fetch_sub(&r->node->late, 1);
+	if (r->lingers)
+		atomic_fetch_sub(&lingering, 1);
 	*r->live_link = r->live_next;
 	if (r->live_next)
 		r->live_next->live_link = r->live_link;
@@ -505,6 +526,30 @@ void req_end(struct req *r)
 	node_put(keep, 1);
 }
 
+/* Only what came before r: that is not waiting in the queue for r's place. */
+bool req_reads_pending(struct req *r, struct node *n)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&live_mu);
+	for (struct req *l = live; l && !found; l = l->live_next)
+		found = l->node == n && l->reads && l->begun <= r->begun &&
+			!atomic_load(&l->answered);
+	pthread_mutex_unlock(&live_mu);
+	return found;
+}
+
+void req_await_reads(struct req *r, struct node *n)
+{
+	unsigned pause = 200;
+
+	while (!atomic_load(&r->answered) && req_reads_pending(r, n)) {
+		usleep(pause);
+		if (pause < 20000)
+			pause *= 2;
+	}
+}
+
 bool req_refuse_late(struct req *r, struct node *n)
 {
 	if (n->kind != N_VOL || !atomic_load(&n->late))
@@ -513,5 +558,26 @@ bool req_refuse_late(struct req *r, struct node *n)
 	req_fail(r, err_set(&r->err, ETIMEDOUT,
 			    "volume '%s' takes no I/O until a write that was given up has ended",
 			    name));
+	return true;
+}
+
+/* The late removal of a volume that was deleted and made anew would take the new
+ * one, and a late rename may replace one. */
+bool req_refuse_pending(struct req *r, const char *name)
+{
+	const char *what = NULL;
+
+	if (!atomic_load(&lingering))
+		return false;
+	pthread_mutex_lock(&live_mu);
+	for (struct req *o = live; o && !what; o = o->live_next)
+		if (o->lingers && o != r && o->node == r->node &&
+		    (!strcmp(o->name, name) || (o->name2 && !strcmp(o->name2, name))))
+			what = o->op;
+	pthread_mutex_unlock(&live_mu);
+	if (!what)
+		return false;
+	req_fail(r, err_set(&r->err, EBUSY, "'%s' is not free before a %s that was given up has "
+			    "ended", name, what));
 	return true;
 }

@@ -60,6 +60,41 @@ static int set_container(struct req *r, const char *name, const struct vol_desc 
 		       run_name(r->run));
 }
 
+int vol_is_named(struct req *r, const char *name)
+{
+	struct node *n = r->node;
+	struct vol_stat vs;
+	int rc;
+
+	if (!node_linked(n))
+		return 0;
+	rc = vol_stat(run_pool(r->run), name, &vs, &r->err);
+	if (rc == -ENOENT)
+		r->err.text[0] = 0;
+	else if (rc < 0)
+		return rc;
+	return rc == 0 && vs.id == n->ident;
+}
+
+/* truncate(2) of a deleted volume that is open, by /proc/PID/fd. */
+static int set_size_open(struct req *r)
+{
+	struct handle *found = NULL;
+	int rc;
+
+	pthread_mutex_lock(&r->node->mu);
+	for (struct handle *h = r->node->handles; h && !found; h = h->next)
+		if ((h->vol->flags & O_ACCMODE) != O_RDONLY)
+			found = handle_get(h);
+	pthread_mutex_unlock(&r->node->mu);
+	if (!found)
+		return -ESTALE;
+	atomic_store(&found->changed, true);
+	rc = vol_truncate(found->vol, r->attr.st_size, &r->err);
+	handle_put(found);
+	return rc;
+}
+
 /* True: *rc is the answer, since it is a container, or that cannot be told. */
 static bool if_container(struct req *r, const char *name, int *rc)
 {
@@ -83,14 +118,23 @@ int vol_set_size(struct req *r)
 	struct node *n = r->node;
 	_cleanup_free_ char *name = node_name(n);
 	const struct backend *ops = run_pool(n->run)->ops;
-	int rc = r->h ? has_changed(r->h, &r->err) : 0;
+	int rc = r->h ? has_changed(r->h, &r->err) : 0, named = 0;
 
-	if (rc < 0 || (!rc && node_linked(n) && if_container(r, name, &rc)))
+	if (rc < 0)
+		return rc;
+	if (!rc) {
+		named = vol_is_named(r, name);
+		if (named < 0)
+			return named;
+	}
+	if (named && if_container(r, name, &rc))
 		return rc;
 	if (r->h) {
 		atomic_store(&r->h->changed, true);
 		return vol_truncate(r->h->vol, r->attr.st_size, &r->err);
 	}
+	if (!named)
+		return set_size_open(r);
 	return vol_resize(run_pool(n->run), name, r->attr.st_size,
 			  ops->plain_files || opt.shrink ? RESIZE_SHRINK : 0, &r->err);
 }

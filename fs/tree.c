@@ -292,10 +292,15 @@ bool node_linked(struct node *n)
 
 void node_become_scratch(struct node *n, struct scratch *s)
 {
+	struct scratch *old;
+
 	pthread_mutex_lock(&tree_mu);
 	n->kind = N_SCRATCH;
-	n->scratch = s;
+	old = n->scratch;               /* another lookup of it came first */
+	n->scratch = old ? old : s;
 	pthread_mutex_unlock(&tree_mu);
+	if (old)
+		scratch_put(s);
 }
 
 /* What the kernel knows of a run's volumes may be wrong: a verb has been at work. */
@@ -317,6 +322,27 @@ void nodes_forget_attributes(struct run *run)
 	for (size_t i = 0; i < n; i++)
 		fuse_lowlevel_notify_inval_inode(session, ids[i], -1, 0);
 	free(ids);
+}
+
+/* The kernel locks the directory of each name for it: only after the answer. */
+void nodes_forget_stopped(struct cpool *cp)
+{
+	const char *name = cpool_name(cp);
+	struct run *run = cpool_run(cp);
+	uint64_t dir = 0;
+
+	if (!run) {
+		pthread_mutex_lock(&tree_mu);
+		for (size_t i = 0; i < buckets && !dir; i++)
+			for (struct node *v = by_id[i]; v && !dir; v = v->by_id)
+				if (v->kind == N_VOLUMES && v->cp == cp)
+					dir = v->parent->id;
+		pthread_mutex_unlock(&tree_mu);
+		if (dir)
+			fuse_lowlevel_notify_inval_entry(session, dir, "volumes", 7);
+		fuse_lowlevel_notify_inval_entry(session, FUSE_ROOT_ID, name, strlen(name));
+	}
+	run_put(run);
 }
 
 const struct drop *node_drop(struct node *dir)
@@ -373,8 +399,12 @@ static void pool_dir_stat(struct node *n, struct stat *st)
 {
 	struct pool_usage u;
 
+	/* Not known yet, and perhaps private: nobody else's for now. */
+	st->st_mode = S_IFDIR | 0700;
+	if (!run_usage(n->run, 100, &u))
+		return;
 	st->st_mode = S_IFDIR | 0755;
-	if (!run_usage(n->run, 100, &u) || !u.dir.st_mode)
+	if (!u.dir.st_mode)
 		return;
 	st->st_mode = S_IFDIR | (u.dir.st_mode & 01777);
 	st->st_uid = u.dir.st_uid;
@@ -462,6 +492,27 @@ void node_stat(struct node *n, const struct caller *who, struct stat *st)
 struct stamp stamp_of(const struct stat *st)
 {
 	return (struct stamp){ st->st_size, st->st_mtim, st->st_ctim };
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool stamp_same(const struct stamp *a, const struct stamp *b)
+{
+	return a->size == b->size && same_time(&a->mtime, &b->mtime) &&
+	       same_time(&a->ctime, &b->ctime);
+}
+
+bool node_changed(struct node *n, const struct stat *st)
+{
+	struct stamp is = stamp_of(st);
+
+	pthread_mutex_lock(&n->mu);
+	bool yes = n->seen_set && !stamp_same(&n->seen, &is);
+	pthread_mutex_unlock(&n->mu);
+	return yes;
 }
 
 void node_told(struct node *n, const struct stat *st)

@@ -91,7 +91,6 @@ static void handle_drop(struct handle *h)
 	struct node *n = h->node;
 	int id = 0;
 
-	locks_drop_handle(n, (uintptr_t)h);
 	pthread_mutex_lock(&n->mu);
 	*h->link = h->next;
 	if (h->next)
@@ -102,56 +101,57 @@ static void handle_drop(struct handle *h)
 		n->mode_set = n->passthrough = false;
 	}
 	pthread_mutex_unlock(&n->mu);
+	locks_drop_handle(n, (uintptr_t)h);     /* after: none is added any more */
 	if (id > 0)
 		backing_close(id);
 	handle_put(h);
-}
-
-static bool same_time(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
-static bool same_file(const struct stamp *a, const struct stamp *b)
-{
-	return a->size == b->size && same_time(&a->mtime, &b->mtime) &&
-	       same_time(&a->ctime, &b->ctime);
 }
 
 /* May the kernel keep the pages of an earlier open? Only if the file is the
  * one of then, by size and both times, and those were old enough then that a
  * later change cannot have left them equal. Tells whether the attributes the
  * kernel has are wrong: an open by itself does not refresh them. */
-static void judge_cache(struct node *n, const struct stat *now, bool *keep, bool *stale)
+static void judge_cache(struct node *n, const struct stat *now, bool direct, bool *keep,
+			bool *stale)
 {
 	struct stamp is = stamp_of(now);
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
 	pthread_mutex_lock(&n->mu);
-	*keep = n->cache_good && same_file(&n->stamp, &is);
-	*stale = n->seen_set && !same_file(&n->seen, &is);
-	n->stamp = is;
-	n->cache_good = t.tv_sec - now->st_ctim.tv_sec > 1;
+	*keep = n->cache_good && stamp_same(&n->stamp, &is);
+	*stale = n->seen_set && !stamp_same(&n->seen, &is);
+	/* A direct open has no use for pages, and does not make old ones new. */
+	if (direct) {
+		*keep = true;
+	} else {
+		n->stamp = is;
+		n->cache_good = t.tv_sec - now->st_ctim.tv_sec > 1;
+	}
 	pthread_mutex_unlock(&n->mu);
 }
 
 static void answer_open(struct req *r, struct node *n, struct handle *h,
 			const struct stat *st, struct fuse_entry_param *e)
 {
-	bool keep, stale, parallel = false;
+	bool keep, stale, parallel;
 	int id;
 
-	judge_cache(n, st, &keep, &stale);
 	pthread_mutex_lock(&n->mu);
 	id = n->backing_id;
 	pthread_mutex_unlock(&n->mu);
+	parallel = id <= 0 && r->fi.flags & O_DIRECT;
+	judge_cache(n, st, parallel, &keep, &stale);
 	r->fi.fh = (uintptr_t)h;
 	r->fi.keep_cache = id <= 0 && keep;
-	if (id <= 0 && r->fi.flags & O_DIRECT)
-		r->fi.direct_io = parallel = true;
-	/* The kernel's own handle would append for ever, whatever fcntl says. */
-	if (id > 0 && r->fi.flags & O_APPEND)
+	r->fi.direct_io = parallel;
+	if (id <= 0 && (!keep || r->fi.flags & O_TRUNC))
+		req_await_reads(r, n);
+	/* The kernel's own handle would append, or insist on whole sectors, for
+	 * ever, whatever fcntl says later: dd oflag=direct drops O_DIRECT for an
+	 * odd end. A virtual machine opens for both and is not held up. */
+	if (id > 0 && (r->fi.flags & O_APPEND ||
+		       (r->fi.flags & O_DIRECT && (r->fi.flags & O_ACCMODE) == O_WRONLY)))
 		r->fi.direct_io = true;
 	if (stale && !e)
 		fuse_lowlevel_notify_inval_inode(session, n->id, -1, 0);
@@ -207,7 +207,8 @@ static int open_checked(struct req *r, struct node *n, struct vol **v, struct vo
 	if (rc == 0 && vs->id != n->ident)
 		rc = -ESTALE;
 	if (rc == 0 && r->fi.flags & O_TRUNC) {
-		rc = vol_empty(*v, &r->err);
+		/* Who gave up may have tried again, with success. */
+		rc = atomic_load(&r->answered) ? -EINTR : vol_empty(*v, &r->err);
 		if (rc == 0)
 			rc = vol_fstat(*v, vs, &r->err);
 	}
@@ -236,8 +237,10 @@ void vol_open_request(struct req *r)
 	answer_open(r, r->node, h, &vs.st, NULL);
 }
 
-/* Exclusive first; a volume that has come into being meanwhile is opened. */
-static int create_or_open(struct req *r, struct vol **v, bool *made)
+/* Always exclusive. A volume that has come into being since the kernel looked is
+ * opened by the kernel's own second try, at ESTALE: only so are its permissions
+ * checked, and a creation given up long ago empties nobody's new volume. */
+static int create(struct req *r, struct vol **v)
 {
 	struct pool *p = run_pool(r->run);
 	struct vol_create c = {
@@ -249,21 +252,40 @@ static int create_or_open(struct req *r, struct vol **v, bool *made)
 	int rc;
 
 	for (int i = 0; i < 8; i++) {
+		struct err quiet = { 0 };
+		struct vol_stat vs;
+
 		rc = vol_create(p, r->name, &c, v, &r->err);
-		*made = rc == 0;
 		if (rc != -EEXIST || r->fi.flags & O_EXCL)
 			return rc;
-		rc = vol_open(p, r->name, c.flags, v, &r->err);
-		if (rc != -ENOENT)
-			break;
-		r->err.text[0] = 0;
-	}
-	if (rc == 0 && r->fi.flags & O_TRUNC) {
-		rc = vol_empty(*v, &r->err);
-		if (rc < 0)
-			vol_close(*v, &(struct err){ 0 });
+		if (vol_stat(p, r->name, &vs, &quiet) == 0) {
+			r->err.text[0] = 0;
+			return -ESTALE;
+		}
+		if (r->err.text[0])     /* it is no volume */
+			return rc;
 	}
 	return rc;
+}
+
+void vol_create_undo(struct req *r)
+{
+	struct err quiet = { 0 };
+	struct vol_stat vs;
+	bool used = false;
+	struct node *n;
+
+	if (vol_stat(run_pool(r->run), r->name, &vs, &quiet) < 0 || vs.st.st_size)
+		return;
+	n = node_find(r->node, r->name);
+	if (n) {
+		pthread_mutex_lock(&n->mu);
+		used = n->handles;
+		pthread_mutex_unlock(&n->mu);
+		node_put(n, 1);
+	}
+	if (!used)
+		vol_remove(run_pool(r->run), r->name, &quiet);
 }
 
 void vol_create_request(struct req *r)
@@ -274,23 +296,23 @@ void vol_create_request(struct req *r)
 	struct node *n;
 	struct handle *h;
 	struct vol *v;
-	bool made = false;
 	int rc;
 
 	if (name_check(NAME_VOLUME, r->name, &r->err) < 0) {
 		req_fail(r, -r->err.code);
 		return;
 	}
-	rc = create_or_open(r, &v, &made);
+	if (req_refuse_pending(r, r->name))
+		return;
+	rc = create(r, &v);
 	if (rc == 0) {
 		rc = vol_fstat(v, &vs, &r->err);
-		/* Given up meanwhile: nobody knows of the new volume. */
-		if (rc == 0 && made && atomic_load(&r->answered))
+		/* Given up meanwhile: nobody was told of the new volume. */
+		if (rc == 0 && atomic_load(&r->answered))
 			rc = -EINTR;
 		if (rc < 0) {
 			vol_close(v, &quiet);
-			if (made)
-				vol_remove(run_pool(r->run), r->name, &quiet);
+			vol_create_undo(r);
 		}
 	}
 	if (rc < 0) {

@@ -60,6 +60,14 @@ for mode in passthrough nopassthrough; do
 	exec 7<&-
 	qemu-img convert -f qcow2 -O vmdk e.qcow2 v.vmdk
 	fails_with "not supported" "$mode: a vmdk cannot be resized" truncate -s 50G v.vmdk
+	head -c 2M /dev/zero >"$T/foreign"
+	qemu-img create -q -f qcow2 -o "data_file=$T/apart" outside.qcow2 64K
+	rm "$T/apart"
+	ln -s foreign "$T/apart"
+	fails_with "not supported" "$mode: an image with its data in another file is not resized" truncate -s 1M outside.qcow2
+	like "$(cat "$C/error")" "its data is in another file" "$mode: and the reason says so"
+	is "$(stat -c %s "$T/foreign")" 2097152 "$mode: that file keeps its length"
+	rm outside.qcow2 "$T/apart"
 	ok "$mode: O_TRUNC empties the file, as cp wants it" eval ': >e.qcow2'
 	is "$(stat -c %s e.qcow2)" "0" "$mode: its length"
 	ok "$mode: and then it is raw" truncate -s 3M e.qcow2

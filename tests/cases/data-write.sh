@@ -23,6 +23,9 @@ for mode in passthrough nopassthrough; do
 	done
 	ok "$mode: no dd failed" [ ! -e "$T/dd" ]
 	ok "$mode: dd oflag=direct" dd if="$T/meg" of="$v" bs=64k oflag=direct conv=notrunc status=none
+	head -c 700001 "$T/meg" >"$T/odd"
+	ok "$mode: dd oflag=direct with an odd end" dd if="$T/odd" of="$M/p/odd" bs=64k oflag=direct status=none
+	ok "$mode: the same bytes" cmp "$T/odd" "$M/p/odd"
 	ok "$mode: dd iflag=direct reads it" cmp <(dd if="$v" bs=64k iflag=direct count=16 status=none) "$T/meg"
 	printf abc >>"$v"
 	is "$(tail -c 3 "$v")" "abc" "$mode: append"
@@ -100,6 +103,19 @@ if len(sys.argv) > 3:
 			ok "$mode: and its end lets in" python3 -c "$lock" "${sides#* }" "${how#* }"
 		done
 	done
+
+	python3 - "$v" "$DATA/p/v" <<-'END' >"$T/out" 2>&1
+		import fcntl, os, sys
+		r, w, other = (os.open(f, m) for f, m in ((sys.argv[1], os.O_RDONLY), (sys.argv[1], os.O_RDWR), (sys.argv[2], os.O_RDWR)))
+		fcntl.lockf(r, fcntl.LOCK_SH)
+		fcntl.lockf(w, fcntl.LOCK_EX | fcntl.LOCK_NB)
+		if os.fork() == 0:
+		    try: fcntl.lockf(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+		    except OSError: os._exit(3)
+		    os._exit(0)
+		print(os.waitstatus_to_exitcode(os.wait()[1]))
+	END
+	is "$(cat "$T/out")" 3 "$mode: a process makes its shared lock exclusive by another descriptor"
 
 	# An open volume that is removed stays readable.
 	cp "$T/meg" "$v"

@@ -55,6 +55,26 @@ quick "another pool's buffered dd: read" dd if="$M/other/big" of=/dev/null bs=1M
 quick "another pool's buffered dd: write" dd if=/dev/zero of="$M/other/new" bs=1M count=64 status=none
 quick "another pool's direct dd" dd if="$M/other/big" of=/dev/null bs=1M iflag=direct status=none
 others_answer "readahead and asynchronous requests"
+# The kernel drops the pages at an open of a changed file, and waits for those
+# that are being read without heeding a signal; here it is the open that waits.
+for signal in INT KILL; do
+	for op in stat open; do
+		echo x >>"$DATA/p/big"
+		fsop_waits $op "$M/p/big"
+		sleep 0.5
+		running "$waiter"
+		tap $? "$op of a changed volume waits for its readahead"
+		kill -$signal "$waiter"
+		wait_for 10 ended "$waiter"
+		tap $? "SIG$signal ends it" || waiter_state "$waiter" | diag
+	done
+done
+quick "a listing does not wait" "$top/tests/tools/fsop.py" list "$M/p"
+fsop_waits resize "$M/p/big"
+sleep 0.5
+kill -KILL "$waiter"
+wait_for 10 ended "$waiter"
+tap $? "SIGKILL ends a truncation of it" || waiter_state "$waiter" | diag
 fault clear
 wait "$pid"
 wait_for 20 held_is 0

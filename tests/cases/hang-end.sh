@@ -60,10 +60,6 @@ ends "SIGTERM"
 [ ! -e "$M/late" ]
 tap $? "what had not started does not run"
 
-all_hang
-kill -INT "$pf_pid"
-ends "SIGINT"
-
 hang read read "${v}1"
 wait_for 20 held_is 1
 fault "other stop 0 hang"

@@ -14,7 +14,7 @@ pf_pool p
 fails_with "ermission denied" "another user sees nothing" other ls "$M"
 pf_stop
 
-pf_setup -o allow_other
+pf_setup -o allow_other,fault
 pf_pool p
 chmod 755 "$DATA/p"
 echo secret >"$DATA/p/private" && chmod 600 "$DATA/p/private"
@@ -35,6 +35,13 @@ not_ok "not theirs: ctl" other sh -c 'echo stop >"$1"' sh "$C/pools/p/ctl"
 not_ok "not theirs: defining" other sh -c 'cat >"$1"' sh "$C/pools/q.xml" < <(pf_xml q /nowhere)
 is "$(pf_info p state)" "active" "the pool runs on"
 is "$(stat -c %u "$C")" "0" "control belongs to the owner of the mount"
+
+# What a directory's mode is must be asked for: until it is known, it is private.
+pf_define s && chmod 700 "$DATA/s" && echo x >"$DATA/s/v" && chmod 644 "$DATA/s/v"
+echo 's usage 0 hang' >"$C/fault"
+pf_start s
+fails_with "ermission denied" "a pool whose mode is not known yet" other cat "$M/s/v"
+echo clear >"$C/fault"
 
 chmod 777 "$DATA/p"
 sleep 0.1

@@ -440,18 +440,18 @@ static void a_thousand_delayed(void **state)
 	int before = thread_count();
 
 	(void)state;
-	rule("a pool read 0 delay 300");
+	rule("a pool read 0 delay 3000");
 	submit_all(vol);
 	/* Writes and flushes are through already. */
 	assert_int_equal(ended_now(), 110);
-	assert_shown("a pool read 0 delay 300: 890 calls, 890 held\n");
+	assert_shown("a pool read 0 delay 3000: 890 calls, 890 held\n");
 	assert_true(thread_count() <= before + 2);
 	for (int i = 0; i < COUNT; i++)
 		if (is_cancelled(i) && requests[i].io.op == IO_READ)
 			vol_cancel(vol, &requests[i].io);
 	wait_ended(COUNT);
-	assert_true(now_ms() - begun >= 300);
-	assert_shown("a pool read 0 delay 300: 890 calls, 0 held\n");
+	assert_true(now_ms() - begun >= 3000);
+	assert_shown("a pool read 0 delay 3000: 890 calls, 0 held\n");
 	for (int i = 0; i < COUNT; i++) {
 		char want[SIZE];
 		struct request *r = &requests[i];
