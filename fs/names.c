@@ -545,7 +545,7 @@ void op_symlink(fuse_req_t fr, const char *text, fuse_ino_t parent, const char *
 	if (!r)
 		return;
 	r->name2 = xstrdup(text);
-	req_run(r, do_symlink, 0);
+	req_run(r, do_symlink, r->node->kind == N_POOL ? LOCKED_MS : 0);
 }
 
 static void do_readlink(struct req *r)

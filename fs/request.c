@@ -136,7 +136,29 @@ void req_lingers(struct req *r)
 	pthread_mutex_unlock(&live_mu);
 }
 
-/* Called once by whoever answers in the work's place. */
+/* Out of the queue, where it would stay as long as the pool is stalled. */
+static bool dequeue(struct req *r)
+{
+	struct queue *q = r->queue;
+	struct req **p;
+	bool found;
+
+	pthread_mutex_lock(&q->mu);
+	for (p = &q->first; *p && *p != r; p = &(*p)->next)
+		;
+	found = *p;
+	if (found) {
+		*p = r->next;
+		if (!*p)
+			q->last = p;
+	}
+	pthread_mutex_unlock(&q->mu);
+	return found;
+}
+
+static void finish(struct req *r);
+
+/* Called once by whoever answers in the work's place, with a reference. */
 static void given_up(struct req *r)
 {
 	struct vol *v = NULL;
@@ -154,6 +176,8 @@ static void given_up(struct req *r)
 	pthread_mutex_unlock(&live_mu);
 	if (v)
 		vol_cancel(v, &r->io);
+	if (r->queued && dequeue(r))
+		finish(r);
 }
 
 static _Thread_local struct req *registering;   /* calls fuse_req_interrupt_func */
@@ -317,6 +341,8 @@ static void *clock_run(void *arg)
 			waiting = true;
 			if (atomic_load(&r->answered) || r->expired)
 				continue;
+			/* What is too much for a stalled pool is refused at
+			 * once: it had one tick, should the pool recover. */
 			if (r->deadline <= now ||
 			    (r->queued && r->run && run_stalled(r->run))) {
 				r->expired = true;
@@ -353,14 +379,6 @@ void requests_init(void)
 }
 
 /* ---- running ----------------------------------------------------------------- */
-
-/* A request waiting in the queue when its pool has stalled. */
-static void refuse_stalled(struct req *r)
-{
-	err_set(&r->err, ETIMEDOUT, "pool '%s' does not answer and has %u requests waiting",
-		run_name(r->run), POOL_THREADS_MAX);
-	req_fail(r, -ETIMEDOUT);
-}
 
 static void finish(struct req *r)
 {
@@ -456,7 +474,7 @@ static void *serve_thread(void *arg)
 void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
 {
 	struct queue *q = r->queue;
-	bool full;
+	bool full, gone;
 
 	r->fn = fn;
 	if (opt.debug)
@@ -470,11 +488,6 @@ void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
 	pthread_mutex_unlock(&q->mu);
 	if (!full) {
 		serve(r);
-		return;
-	}
-	if (r->run && run_stalled(r->run)) {
-		refuse_stalled(r);
-		finish(r);
 		return;
 	}
 	if (r->data && !r->data_owned) {        /* the thread's buffer is used again */
@@ -493,9 +506,14 @@ void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
 	}
 	r->next = NULL;
 	r->queued = true;
-	*q->last = r;
-	q->last = &r->next;
+	gone = atomic_load(&r->answered);       /* else who answers finds it here */
+	if (!gone) {
+		*q->last = r;
+		q->last = &r->next;
+	}
 	pthread_mutex_unlock(&q->mu);
+	if (gone)
+		finish(r);
 }
 
 void req_set_io(struct req *r, struct vol *v)

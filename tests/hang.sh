@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # tests/hang.sh - read after lib.sh by the cases in which a driver hangs or

@@ -44,13 +44,13 @@ head -c 64M /dev/urandom >"$DATA/other/big"
 fault "p read 0 hang"
 fsop willneed "$M/p/big" >/dev/null
 wait_for 30 held_least 200
-tap $? "200 readaheads hang" || cat "$C/fault" | diag
+tap $? "200 readaheads hang" || diag <"$C/fault"
 sleep 0.3
 n=$(held)
 "$aio" read "$M/p/big" 200 4096 >"$T/out" 2>&1 &
 pid=$!
 wait_for 30 held_least $((n + 200))
-tap $? "200 asynchronous requests hang" || cat "$C/fault" | diag
+tap $? "200 asynchronous requests hang" || diag <"$C/fault"
 quick "another pool's buffered dd: read" dd if="$M/other/big" of=/dev/null bs=1M status=none
 quick "another pool's buffered dd: write" dd if=/dev/zero of="$M/other/new" bs=1M count=64 status=none
 quick "another pool's direct dd" dd if="$M/other/big" of=/dev/null bs=1M iflag=direct status=none

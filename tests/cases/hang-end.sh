@@ -22,8 +22,7 @@ ends() { # WHAT: the daemon, by itself, with the waiters
 		wait_for 10 ended "$pid"
 		tap $? "$1: the program that waited ends" || waiter_state "$pid" | diag
 	done
-	pf_mounted
-	[ $? -ne 0 ]
+	! pf_mounted
 	tap $? "$1: no mount is left"
 	pf_launch
 	pf_pool p

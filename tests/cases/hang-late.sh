@@ -45,6 +45,7 @@ refused punch "${v}2" "a hole meanwhile"
 quick "stat meanwhile" stat "${v}2"
 quick "another volume meanwhile" dd if=/dev/zero of="${v}3" bs=4k count=1 conv=notrunc status=none
 fault clear
+# shellcheck disable=SC2317
 usable() { fsop readdirect "${v}2" && fsop writedirect "${v}2"; }
 wait_for 20 usable
 tap $? "the volume is usable when it has ended"

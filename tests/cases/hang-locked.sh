@@ -22,6 +22,7 @@ took "$op" mknod "$M/p/node"
 soon "mknod"
 is "$rc $out" "1 ETIMEDOUT" "mknod: ETIMEDOUT"
 quick "create: ls of the same directory" ls -l "$M/p"
+# shellcheck disable=SC2016
 quick "create: rm and mv in the same directory" sh -c 'rm "$1/v6" && mv "$1/v5" "$1/u"' sh "$M/p"
 is "$(held)" 2 "create: both calls hang still"
 fault clear
@@ -37,6 +38,7 @@ took "$op" remove "$M/p/v1"
 soon "unlink"
 is "$rc $out" "1 EINPROGRESS" "unlink: EINPROGRESS"
 like "$(cat "$C/pools/p/error")" "delete of 'v1' takes longer" "unlink: the reason"
+# shellcheck disable=SC2016
 quick "unlink: the same directory" sh -c 'ls -l "$1" && >"$1/n1" && mv "$1/n1" "$1/n2"' sh "$M/p"
 [ -e "$DATA/p/v1" ]
 tap $? "unlink: the volume is there as long as the driver hangs"
@@ -50,6 +52,7 @@ fault "p rename 0 hang"
 took "$op" rename "$M/p/v2" "$M/p/moved"
 soon "rename"
 is "$rc $out" "1 EINPROGRESS" "rename: EINPROGRESS"
+# shellcheck disable=SC2016
 quick "rename: the same directory" sh -c 'ls -l "$1" && rm "$1/n2"' sh "$M/p"
 fault clear
 wait_for 20 [ -e "$M/p/moved" ]

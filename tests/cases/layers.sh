@@ -27,7 +27,7 @@ bare=$(for file in $files; do
 done)
 is "$bare" "" "each file begins with its licence"
 # shellcheck disable=SC2086
-is "$(grep -nIE -- "/hom[e]/[a-z]|/roo[t]/|$top" $files | grep -v '^LICENSE')" "" "no path of one machine"
+is "$(grep -nIE -- "/hom[e]/[a-z]|/roo[t]/|(^|[[:space:]\"'=(:])$top(/|\$)" $files | grep -v '^LICENSE')" "" "no path of one machine"
 is "$(for file in tests/cases/*.sh tests/run tests/deps .ci/run; do [ -x "$file" ] || echo "$file"; done)" "" \
 	"each case can be run"
 done_testing

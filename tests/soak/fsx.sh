@@ -3,7 +3,8 @@
 #
 # Random operations for a long time, SOAK_SECONDS (half an hour) with the data
 # passed through and as long without, in rounds with files of several sizes.
-# Called by soak/run; the short forms are the cases fsx-*.
+# SOAK_MODES names one of the two. Called by soak/run; the short forms are the
+# cases fsx-*.
 seconds=${SOAK_SECONDS:-1800}
 PF_TIMEOUT=$((seconds * 3 + 600))
 # shellcheck source=tests/lib.sh
@@ -11,7 +12,7 @@ PF_TIMEOUT=$((seconds * 3 + 600))
 # shellcheck source=tests/fsx.sh
 . "$top/tests/fsx.sh"
 made=
-for mode in passthrough nopassthrough; do
+for mode in ${SOAK_MODES:-passthrough nopassthrough}; do
 	pf_mode $mode
 	if [ -z "$made" ]; then fsx_targets; else pf_pool disk; pf_pool memory; fi
 	made=1

@@ -92,5 +92,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < 4096; i++)
 		if (by_errno[i])
 			printf("%s %u\n", strerrorname_np(i), by_errno[i]);
+	free(cbs);
+	free(events);
+	free(data);
 	return by_errno[0] == (unsigned)count ? 0 : 1;
 }
