@@ -80,7 +80,7 @@ for file in *; do
 		# To libvirt these are raw: format and virtual size are what poolfs adds.
 		like "$(cat "$T/ours.xml")" "<format type='${file#*.}'/>" "$file: poolfs knows the format"
 		is "$(sed -n 's/.*<capacity.*>\(.*\)<.*/\1/p' "$T/ours.xml")" \
-			"$(qemu-img info -f "${file#*.}" --output=json "$file" | sed -n 's/^ *"virtual-size": \([0-9]*\),*/\1/p')" \
+			"$(qemu-img info -f "${file#*.}" --output=json "$file" | sed -n 's/^    "virtual-size": \([0-9]*\),*/\1/p')" \
 			"$file: and the size of the disk in it"
 		sed -i '/<format\|<capacity/d' "$T/ours.xml" "$T/theirs.xml"
 		;;
