@@ -98,7 +98,6 @@ void log_line(const char *pool, const char *op, int code, const char *text);
 void log_show(struct buf *out);
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 const char *errno_name(int code);               /* "EINVAL"; "E<n>" if unknown */
-int errno_by_name(const char *name);            /* 0 if unknown */
 /* The last failure of a user; bounded in number of users. */
 void reason_set(uid_t uid, const char *text);
 void reason_show(uid_t uid, struct buf *out);   /* "" if none; else text + "\n" */
@@ -174,8 +173,6 @@ const char *run_name(struct run *r);            /* name of its pool */
 bool run_dead(struct run *r);                   /* stopped, or failed to start */
 uint16_t run_serial(struct run *r);             /* for inode numbers: distinct among
                                                  * running pools, from the uuid, 1..32767 */
-/* Of the front: one pointer it may hang on a run, NULL at first. */
-void **run_front(struct run *r);
 /* How the bytes of volumes travel, for info: "passthrough", or "daemon" (what
  * it says until this is called). */
 void run_set_path(struct run *r, const char *text);

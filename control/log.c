@@ -181,7 +181,6 @@ void log_debug(const char *fmt, ...)
 
 /* ---- names of errno values -------------------------------------------------------- */
 
-enum { ERRNO_MAX = 4095 };
 
 const char *errno_name(int code)
 {
@@ -192,26 +191,6 @@ const char *errno_name(int code)
 		return name;
 	snprintf(unknown, sizeof unknown, "E%d", code);
 	return unknown;
-}
-
-int errno_by_name(const char *name)
-{
-	/* Second names of a value that has its own. */
-	static const struct {
-		const char *name;
-		int code;
-	} aliases[] = {{"EWOULDBLOCK", EWOULDBLOCK}, {"ENOTSUP", ENOTSUP}, {"EDEADLOCK", EDEADLOCK}};
-
-	for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
-		if (strcmp(aliases[i].name, name) == 0)
-			return aliases[i].code;
-	for (int code = 1; code <= ERRNO_MAX; code++) {
-		const char *known = strerrorname_np(code);
-
-		if (known && strcmp(known, name) == 0)
-			return code;
-	}
-	return 0;
 }
 
 /* ---- the last failure of a user ------------------------------------------------------ */

@@ -169,7 +169,6 @@ struct run {
 	struct pool_def *def;
 	struct pool *pool;
 	uint16_t serial;
-	void *front;                    /* the front's */
 	struct target_id id;            /* pools.lock */
 	pthread_mutex_t lock;           /* all that follows */
 	pthread_cond_t changed;

@@ -147,11 +147,6 @@ uint16_t run_serial(struct run *r)
 	return r->serial;
 }
 
-void **run_front(struct run *r)
-{
-	return &r->front;
-}
-
 struct pool *run_pool(struct run *r)
 {
 	return r->pool;
