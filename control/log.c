@@ -181,7 +181,6 @@ void log_debug(const char *fmt, ...)
 
 /* ---- names of errno values -------------------------------------------------------- */
 
-
 const char *errno_name(int code)
 {
 	static _Thread_local char unknown[16];

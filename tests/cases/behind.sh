@@ -67,6 +67,20 @@ for mode in passthrough nopassthrough; do
 		[ "$(cat "$M/p/f")" = $i ] || echo $i >>"$T/stale"
 	done
 	ok "$mode: 50 changes, each seen at the next open" [ ! -e "$T/stale" ]
+	# Within the time that attributes are kept: an open must see them anew. No
+	# read comes between, since one makes the kernel ask again by itself.
+	ok "$mode: a file grown, cut and changed behind is right at once at an open" python3 -c 'import os, sys
+mount, real = sys.argv[1:]
+text = b""
+for i in range(60):
+    os.stat(mount)
+    text = [text + b"x%d" % i, text[:len(text) // 2], bytes(reversed(text))][i % 3]
+    with open(real, "r+b" if i else "wb") as f: f.write(text); f.truncate()
+    fd = os.open(mount, os.O_RDONLY)
+    size = os.fstat(fd).st_size
+    got = os.read(fd, 100000)
+    os.close(fd)
+    if (size, got) != (len(text), text): sys.exit("round %d: %d %r, wanted %r" % (i, size, got, text))' "$M/p/f" "$D/f"
 	rm "$D/f"
 	rmdir "$D"
 	sleep 0.1
