@@ -10,13 +10,18 @@
 #   make check SANITIZE=address,undefined
 #   make soak [SOAK_SECONDS=1800] [CASES=fsx]   the long ones
 #   make CC=clang BUILD=build/clang WERROR=-Werror
+#   make install [prefix=/usr] [DESTDIR=/tmp/root], make uninstall
 
 VERSION := 0.1.0
 
 prefix  = /usr/local
 bindir  = $(prefix)/bin
+libdir  = $(prefix)/lib
 mandir  = $(prefix)/share/man
 docdir  = $(prefix)/share/doc/poolfs
+unitdir     = $(prefix)/lib/systemd/system
+userunitdir = $(prefix)/lib/systemd/user
+completionsdir = $(prefix)/share/bash-completion/completions
 CFLAGS ?= -O2 -g
 WERROR  =
 
@@ -32,11 +37,19 @@ LIBCFLAGS := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 LIBLIBS   := $(shell pkg-config --libs $(LIBS) 2>/dev/null)
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DPOOLFS_VERSION='"$(VERSION)"' \
+	       -DPOOLFS_LIBDIR='"$(libdir)"' \
 	       $(LIBCFLAGS) $(CPPFLAGS)
 ALL_CFLAGS   = -std=gnu11 -Wall -Wextra $(WERROR) -pthread $(HARDEN) $(SANFLAGS) $(CFLAGS)
 ALL_LDFLAGS  = -pie -Wl,-z,relro,-z,now -pthread $(SANFLAGS) $(LDFLAGS)
 
-SOURCES := $(wildcard fs/*.c control/*.c backends/*.c)
+# The driver for rbd is a module, made where Ceph's headers and libraries are: the
+# program itself needs none of them.
+RBD     := $(wildcard backends/rbd*.c)
+HAS_RBD := $(shell printf '\043include <rbd/librbd.h>\nint main(void) { return !rbd_version; }' | \
+	     $(CC) $(CPPFLAGS) -x c - -o /dev/null -lrbd -lrados 2>/dev/null && echo yes)
+MODULES  = $(if $(RBD),$(if $(HAS_RBD),$(BUILD)/backends/rbd.so))
+
+SOURCES := $(filter-out $(RBD),$(wildcard fs/*.c control/*.c backends/*.c))
 OBJECTS  = $(SOURCES:%.c=$(BUILD)/%.o)
 UNITS    = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c))
 TOOLS    = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tools/*.c))
@@ -45,10 +58,18 @@ FUZZERS  = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 quiet    = $(if $(V),,@echo "  $1 $2"; )
 JOBS     = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-all: $(BUILD)/poolfs
+all: $(BUILD)/poolfs $(MODULES)
 
-$(BUILD)/poolfs: $(OBJECTS)
-	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBLIBS)
+# Modules see the functions in module.syms, and nothing else of the program.
+$(BUILD)/poolfs: $(OBJECTS) backends/module.syms
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) \
+		-Wl,--dynamic-list=backends/module.syms -o $@ $(OBJECTS) $(LIBLIBS)
+
+$(BUILD)/backends/rbd.so: $(RBD:%.c=$(BUILD)/%.o)
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(filter-out -pie,$(ALL_LDFLAGS)) -shared \
+		-o $@ $^ -lrbd -lrados
+
+$(RBD:%.c=$(BUILD)/%.o): HARDEN += -fPIC
 
 # Unit tests take from the archive only what they use. The archive is made
 # anew each time, since ar keeps members whose source is gone.
@@ -110,17 +131,37 @@ fuzz:
 		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -fno-sanitize-recover=all'
 	@tests/fuzz/run $(BUILD)/fuzz $(CASES)
 
+# What is installed, each with its mode and place; uninstall removes just these.
+PAGES     := $(wildcard docs/*.[1-8])
+DOCS      := README.md LICENSE $(wildcard docs/*.md)
+INSTALLED  = $(bindir)/poolfs $(unitdir)/poolfs.service $(userunitdir)/poolfs.service \
+	     $(completionsdir)/poolfs $(addprefix $(docdir)/,$(notdir $(DOCS))) \
+	     $(foreach p,$(PAGES),$(mandir)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))) \
+	     $(if $(RBD),$(libdir)/poolfs/rbd.so)
+
 install: all
 	install -D -m 755 $(BUILD)/poolfs $(DESTDIR)$(bindir)/poolfs
-	for page in docs/*.[1-8]; do \
+	$(if $(MODULES),install -D -m 644 -t $(DESTDIR)$(libdir)/poolfs $(MODULES))
+	for page in $(PAGES); do \
 		install -D -m 644 "$$page" "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}" || exit 1; \
 	done
-	install -d $(DESTDIR)$(docdir)
-	install -m 644 README.md LICENSE docs/*.md $(DESTDIR)$(docdir)
+	install -d $(DESTDIR)$(unitdir) $(DESTDIR)$(userunitdir)
+	sed 's,^ExecStart=/usr/local/bin/,ExecStart=$(bindir)/,' systemd/poolfs.service \
+		>$(DESTDIR)$(unitdir)/poolfs.service
+	sed 's,^ExecStart=/usr/local/bin/,ExecStart=$(bindir)/,' systemd/poolfs-user.service \
+		>$(DESTDIR)$(userunitdir)/poolfs.service
+	chmod 644 $(DESTDIR)$(unitdir)/poolfs.service $(DESTDIR)$(userunitdir)/poolfs.service
+	install -D -m 644 docs/poolfs.bash $(DESTDIR)$(completionsdir)/poolfs
+	install -D -m 644 -t $(DESTDIR)$(docdir) $(DOCS)
+
+# Definitions, secrets and volumes stay.
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	-rmdir $(DESTDIR)$(docdir) $(DESTDIR)$(libdir)/poolfs 2>/dev/null
 
 clean:
 	rm -rf build
 
-.PHONY: all need-libs test-programs fuzz-programs run check unit bench soak fuzz install clean
+.PHONY: all need-libs test-programs fuzz-programs run check unit bench soak fuzz install uninstall clean
 .SECONDARY:
--include $(OBJECTS:.o=.d) $(UNITS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d)
+-include $(OBJECTS:.o=.d) $(RBD:%.c=$(BUILD)/%.d) $(UNITS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d)

@@ -10,7 +10,10 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "command.h"
 #include "fault.h"
+#include "module.h"
+#include "sources.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -23,21 +26,37 @@
 
 extern const struct backend dir_backend;
 
-#define LATER(name, formats) \
+#define LATER(name, formats, ...) \
 	static const struct backend name##_backend = { \
 		.type = #name, \
 		.vol_formats = formats, \
 		.later = "pools of type '" #name "' come in a later version", \
+		__VA_ARGS__ \
 	}
-LATER(fs, VOL_FORMATS_OF_FILES);
-LATER(netfs, VOL_FORMATS_OF_FILES);
-LATER(logical, NULL);
-LATER(disk, "none linux fat16 fat32 linux-swap linux-lvm linux-lvm2 linux-raid extended");
-LATER(iscsi, NULL);
-LATER(scsi, NULL);
+LATER(fs, VOL_FORMATS_OF_FILES, .discover = discover_fs, .discover_runs = "blkid");
+LATER(netfs, VOL_FORMATS_OF_FILES, .discover = discover_netfs, .discover_host = true,
+      .discover_runs = "showmount");
+LATER(logical, NULL, .discover = discover_logical, .discover_runs = "pvs");
+LATER(disk, "none linux fat16 fat32 linux-swap linux-lvm linux-lvm2 linux-raid extended",
+      .discover = discover_disk, .discover_runs = "blkid");
+LATER(iscsi, NULL, .discover = discover_iscsi, .discover_host = true,
+      .discover_runs = "iscsiadm");
+LATER(scsi, NULL, .discover = discover_scsi);
 LATER(mpath, NULL);
-LATER(rbd, "raw");
 LATER(sheepdog, NULL);
+
+static int rbd_usable(struct err *e)
+{
+	return module_load("rbd", e) ? 0 : -EOPNOTSUPP;
+}
+
+/* The driver itself is a module: see module.h. */
+static const struct backend rbd_backend = {
+	.type = "rbd",
+	.module = "rbd",
+	.vol_formats = "raw",
+	.usable = rbd_usable,
+};
 
 const struct backend *const backends[] = {
 	&dir_backend,
@@ -76,6 +95,7 @@ static const char *const phrases[OP_COUNT] = {
 	[OP_list] = "cannot list the volumes of",
 	[OP_sync] = "cannot bring to stable storage the names of",
 	[OP_stat] = "cannot look at",
+	[OP_tidy] = "cannot finish what was left for later in",
 	[OP_readlink] = "cannot read the link",
 	[OP_describe] = "cannot describe",
 	[OP_create] = "cannot create",
@@ -103,6 +123,8 @@ static int op_missing(struct pool *p, enum op op, struct err *e)
 {
 	if (p->ops->later)
 		return err_set(e, EOPNOTSUPP, "%s", p->ops->later);
+	if (p->ops->module && !module_load(p->ops->module, e))
+		return -e->code;        /* it was not there when the pool was made */
 	return err_set(e, EOPNOTSUPP, "pools of type '%s' have no '%s'", p->ops->type,
 		       op_names[op]);
 }
@@ -157,10 +179,13 @@ static ssize_t op_end(struct pool *p, enum op op, const char *name, ssize_t rc,
 struct pool *backend_pool_new(const struct backend *b, const struct pool_def *def)
 {
 	struct pool *p = xcalloc(1, sizeof *p);
+	struct err missing;
 
-	p->ops = b;
+	p->ops = b->module ? module_load(b->module, &missing) : b;
+	if (!p->ops)
+		p->ops = b;     /* each call says what is missing */
 	p->def = def;
-	p->priv = xcalloc(1, b->priv_size);
+	p->priv = xcalloc(1, p->ops->priv_size);
 	return p;
 }
 
@@ -172,6 +197,11 @@ void backend_pool_free(struct pool *p)
 		p->ops->fini(p);
 	free(p->priv);
 	free(p);
+}
+
+bool backends_end(void)
+{
+	return modules_end();
 }
 
 /* ---- pools ---------------------------------------------------------------- */
@@ -211,6 +241,105 @@ int pool_usage(struct pool *p, struct pool_usage *u, struct err *e)
 int pool_list(struct pool *p, vol_found_f *found, void *arg, struct err *e)
 {
 	return (int)WRAP(p, list, NULL, p->ops->list(p, found, arg, e));
+}
+
+int pool_tidy(struct pool *p, struct progress *pr, struct err *e)
+{
+	if (!p->ops->tidy)
+		return 0;
+	return (int)WRAP(p, tidy, NULL, p->ops->tidy(p, pr, e));
+}
+
+int pool_watch(struct pool *p, struct err *e)
+{
+	int rc = -EOPNOTSUPP;
+
+	*e = (struct err){ .code = EOPNOTSUPP };
+	if (p->ops->watch)
+		rc = p->ops->watch(p, e);
+	atomic_store(&p->watched, rc == 0);
+	return rc;
+}
+
+void pool_unwatch(struct pool *p)
+{
+	if (atomic_exchange(&p->watched, false))
+		p->ops->unwatch(p);
+}
+
+void pool_tell(struct pool *p, enum vol_change what, const char *name, const char *to,
+	       uint64_t size)
+{
+	if (p->changed && !atomic_load(&p->watched))
+		p->changed(p->changed_arg, what, name, to, size);
+}
+
+/* The same with the size that the volume has now. */
+static void tell_size(struct pool *p, enum vol_change what, const char *name)
+{
+	struct err ignored = {0};
+	struct vol_stat st;
+
+	if (p->changed && !atomic_load(&p->watched) && p->ops->stat &&
+	    !p->ops->stat(p, name, &st, &ignored))
+		p->changed(p->changed_arg, what, name, NULL, (uint64_t)st.st.st_size);
+}
+
+int backend_usable(const struct backend *b, struct err *e)
+{
+	*e = (struct err){ 0 };
+	if (b->later)
+		return err_set(e, EOPNOTSUPP, "%s", b->later);
+	return b->usable ? b->usable(e) : 0;
+}
+
+int backend_can_discover(const struct backend *b, struct err *e)
+{
+	if (!b->discover)
+		return err_set(e, EOPNOTSUPP, "sources of '%s' pools cannot be discovered", b->type);
+	for (const char *at = b->discover_runs; at && *at; at += strspn(at, " ")) {
+		char program[64];
+		size_t len = strcspn(at, " ");
+
+		snprintf(program, sizeof program, "%.*s", (int)len, at);
+		if (!command_found(program))
+			return err_set(e, EOPNOTSUPP, "sources of '%s' pools cannot be discovered: "
+				       "the program '%s' is missing; install it", b->type, program);
+		at += len;
+	}
+	return 0;
+}
+
+int backend_discover(const struct backend *b, const struct pool_host *host, struct progress *pr,
+		     source_found_f *found, void *arg, struct err *e)
+{
+	int rc = backend_can_discover(b, e);
+
+	if (rc < 0)
+		return rc;
+	assert(b->discover_host == (host != NULL));
+	rc = b->discover(host, pr, found, arg, e);
+	assert(rc >= 0 || (e->code == -rc && e->text[0]));
+	if (rc < 0 && host)
+		return err_wrap(e, "cannot discover sources of '%s' pools on host '%.100s'",
+				b->type, host->name);
+	return rc < 0 ? err_wrap(e, "cannot discover sources of '%s' pools", b->type) : 0;
+}
+
+static secret_f *secret_hook;
+
+void backend_set_secrets(secret_f *f)
+{
+	secret_hook = f;
+}
+
+int pool_secret(struct pool *p, struct buf *out, struct err *e)
+{
+	if (!p->def->source.auth.type)
+		return err_set(e, ENOENT, "pool '%s' has no <auth> in its source", p->def->name);
+	if (!secret_hook)
+		return err_set(e, ENOENT, "no secrets are kept here");
+	return secret_hook(&p->def->source.auth, out, e);
 }
 
 int pool_sync(struct pool *p, struct err *e)
@@ -283,6 +412,8 @@ int vol_create(struct pool *p, const char *name, const struct vol_create *c,
 		vol_free(v);
 	else if (opened)
 		*opened = v;
+	if (rc == 0)
+		pool_tell(p, VOL_CREATED, name, NULL, c->capacity);
 	return rc;
 }
 
@@ -317,20 +448,32 @@ int vol_describe(struct pool *p, const char *name, struct vol_desc *d, struct er
 
 int vol_remove(struct pool *p, const char *name, struct err *e)
 {
+	int rc;
+
 	CHECK_NAME(name);
-	return (int)WRAP(p, remove, name, p->ops->remove(p, name, e));
+	rc = (int)WRAP(p, remove, name, p->ops->remove(p, name, e));
+	if (rc == 0)
+		pool_tell(p, VOL_DELETED, name, NULL, 0);
+	return rc;
 }
 
 int vol_rename(struct pool *p, const char *from, const char *to, unsigned flags,
 	       struct err *e)
 {
+	int rc;
+
 	CHECK_NAME(from);
 	CHECK_NAME(to);
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
 	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return err_set(e, EINVAL, "cannot rename '%.100s': unknown flags 0x%x", from,
 			       flags);
-	return (int)WRAP(p, rename, from, p->ops->rename(p, from, to, flags, e));
+	rc = (int)WRAP(p, rename, from, p->ops->rename(p, from, to, flags, e));
+	if (rc == 0 && flags & RENAME_EXCHANGE)
+		pool_tell(p, VOL_LOST, NULL, NULL, 0);
+	else if (rc == 0)
+		pool_tell(p, VOL_RENAMED, from, to, 0);
+	return rc;
 }
 
 int vol_setattr(struct pool *p, const char *name, const struct vol_attr *a, struct err *e)
@@ -342,17 +485,27 @@ int vol_setattr(struct pool *p, const char *name, const struct vol_attr *a, stru
 int vol_resize(struct pool *p, const char *name, uint64_t size, unsigned flags,
 	       struct err *e)
 {
+	int rc;
+
 	CHECK_NAME(name);
-	return (int)WRAP(p, resize, name, p->ops->resize(p, name, size, flags, e));
+	rc = (int)WRAP(p, resize, name, p->ops->resize(p, name, size, flags, e));
+	if (rc == 0)
+		tell_size(p, VOL_RESIZED, name);
+	return rc;
 }
 
 int vol_clone(struct pool *p, const char *from, const char *to, unsigned flags,
 	      struct progress *pr, struct err *e)
 {
+	int rc;
+
 	assert(pr);
 	CHECK_NAME(from);
 	CHECK_NAME(to);
-	return (int)WRAP(p, clone, from, p->ops->clone(p, from, to, flags, pr, e));
+	rc = (int)WRAP(p, clone, from, p->ops->clone(p, from, to, flags, pr, e));
+	if (rc == 0)
+		tell_size(p, VOL_CREATED, to);
+	return rc;
 }
 
 int vol_wipe(struct pool *p, const char *name, enum wipe how, struct progress *pr,
@@ -436,7 +589,11 @@ int vol_flush(struct vol *v, bool data_only, struct err *e)
 
 int vol_truncate(struct vol *v, uint64_t size, struct err *e)
 {
-	return (int)WRAP(v->pool, truncate, v->name, v->pool->ops->truncate(v, size, e));
+	int rc = (int)WRAP(v->pool, truncate, v->name, v->pool->ops->truncate(v, size, e));
+
+	if (rc == 0)
+		pool_tell(v->pool, VOL_RESIZED, v->name, NULL, size);
+	return rc;
 }
 
 int vol_allocate(struct vol *v, int mode, uint64_t off, uint64_t len, struct err *e)

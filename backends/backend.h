@@ -73,6 +73,7 @@ void buf_add(struct buf *b, const void *data, size_t len);
 void buf_addf(struct buf *b, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void buf_release(struct buf *b);
+void buf_wipe(struct buf *b);           /* overwrites, then releases */
 
 void cleanup_free(void *p);     /* of a char ** or the like */
 void cleanup_close(int *fd);    /* if >= 0; keeps errno */
@@ -173,6 +174,13 @@ struct pool_def {
 	size_t config_opt_count;
 };
 
+/* Told of each change of a volume, whoever made it, where the driver watches. to: the new
+ * name, of VOL_RENAMED; size: of VOL_CREATED and VOL_RESIZED. VOL_LOST: changes were
+ * missed, name is NULL. Never blocks. */
+enum vol_change { VOL_CREATED, VOL_DELETED, VOL_RENAMED, VOL_RESIZED, VOL_LOST };
+typedef void vol_changed_f(void *arg, enum vol_change what, const char *name,
+			   const char *to, uint64_t size);
+
 /* A pool as its driver sees it: made by backend_pool_new() for a start, a
  * build or a check, and freed by backend_pool_free() after the last call. */
 struct backend;
@@ -180,7 +188,25 @@ struct pool {
 	const struct backend *ops;
 	const struct pool_def *def;
 	void *priv;             /* ops->priv_size bytes, zeroed */
+	atomic_bool untidy;     /* set by the driver: tidy has something to do */
+	/* control/'s: who is told of changes; while not watched, the wrappers tell. */
+	vol_changed_f *changed;
+	void *changed_arg;
+	atomic_bool watched;
 };
+
+/* For a driver that cannot watch, of a change that is not the whole of a call:
+ * a volume that grew as it was written. */
+void pool_tell(struct pool *p, enum vol_change what, const char *name, const char *to,
+	       uint64_t size);
+
+/* The secret that def->source.auth names, without a final newline: for start.
+ * Not to be kept longer than needed, nor put into argv or a message; the caller
+ * wipes it with buf_wipe. ENOENT with a sentence that says where to put it. */
+int pool_secret(struct pool *p, struct buf *out, struct err *e);
+/* Where they come from: set once by control/, before the first start. */
+typedef int secret_f(const struct pool_auth *auth, struct buf *out, struct err *e);
+void backend_set_secrets(secret_f *f);
 
 /* Bytes, and what stat(2) of the pool's directory shall show. dir.st_mode 0:
  * the driver has no such directory, poolfs makes the attributes up. */
@@ -208,6 +234,7 @@ struct vol {
 	int flags;              /* as opened: O_ACCMODE, O_APPEND, O_DIRECT */
 	int fd;                 /* -1 unless the driver put one there */
 	char *name;             /* as opened: for messages; a rename leaves it */
+	bool shrink;            /* truncate may make it smaller: the user's option */
 	void *priv;
 };
 
@@ -312,10 +339,17 @@ void io_done(struct io *io, ssize_t result);
  * would say. Returns false when no more are wanted. */
 typedef bool vol_found_f(void *arg, const char *name, uint64_t ino, mode_t type);
 
+/* Called by discover; s is valid during the call. What is not set gets the type's
+ * default, and so does a format that is no word of the type. */
+typedef void source_found_f(void *arg, const struct pool_source *s);
+enum { DISCOVER_MS = 20000 };
+
 struct backend {
 	const char *type;       /* <pool type='...'> */
 	const char *later;      /* not NULL: there is no driver yet; pools are
 	                         * defined, a start is refused with this sentence */
+	const char *module;     /* not NULL: only the name of a type whose driver is
+	                         * in backends/MODULE.so (module.h) */
 	size_t priv_size;
 	bool plain_files;       /* volumes shrink and grow by themselves, as files do */
 	/* What <target><format> of a volume's XML may say, with blanks between;
@@ -345,6 +379,26 @@ struct backend {
 	/* All names made, removed and changed are on stable storage (fsync of
 	 * the directory). NULL: they always are. */
 	int (*sync)(struct pool *p, struct err *e);
+	/* What remove and clone leave for later, when they set p->untidy: deletes
+	 * what was moved aside, cuts copies loose from their source. Runs as a job,
+	 * one at a time, and after each start, for what an earlier daemon left
+	 * (half-made copies, too). Idempotent; ECANCELED when the pool stops. */
+	int (*tidy)(struct pool *p, struct progress *pr, struct err *e);
+	/* Calls p->changed for all changes, its own included, in order and each once,
+	 * until unwatch; then no call runs any more. NULL, or a failure: the wrappers
+	 * tell of what goes through them. Called between start and stop. */
+	int (*watch)(struct pool *p, struct err *e);
+	void (*unwatch)(struct pool *p);
+	/* What could become a pool of this type: calls found for each. host: whom to
+	 * ask (port 0: the type's own), NULL for this machine. Changes nothing, needs
+	 * no driver, ends within DISCOVER_MS, and when pr is cancelled. */
+	int (*discover)(const struct pool_host *host, struct progress *pr,
+			source_found_f *found, void *arg, struct err *e);
+	bool discover_host;     /* needs a host */
+	const char *discover_runs;      /* programs, with blanks between; may be NULL */
+	/* Does all that the driver needs exist on this machine (libraries, programs)?
+	 * Fast, at any time. NULL: yes, it does. */
+	int (*usable)(struct err *e);
 	/* Text of a symbolic link, NUL-terminated; ENAMETOOLONG if it does not fit. */
 	int (*readlink)(struct pool *p, const char *name, char *to, size_t size, struct err *e);
 	/* Exclusive: EEXIST if the name is taken. With v not NULL the new
@@ -423,7 +477,7 @@ const struct backend *backend_find(const char *type);   /* NULL if unknown */
 
 /* The names of the operations, for fault rules and messages. */
 #define POOLFS_OPS(X) \
-	X(check) X(build) X(start) X(stop) X(erase) X(usage) X(list) X(sync) X(stat) \
+	X(check) X(build) X(start) X(stop) X(erase) X(usage) X(list) X(sync) X(tidy) X(stat) \
 	X(readlink) X(describe) X(create) X(remove) X(rename) X(setattr) X(resize) X(clone) \
 	X(wipe) X(open) X(close) X(fstat) X(read) X(write) X(flush) X(truncate) \
 	X(allocate) X(seek) X(copy)
@@ -434,6 +488,10 @@ extern const char *const op_names[OP_COUNT];
 
 struct pool *backend_pool_new(const struct backend *b, const struct pool_def *def);
 void backend_pool_free(struct pool *p);         /* calls fini */
+/* The daemon ends with pools still running: lets go of what would keep other hosts
+ * waiting. Bounded in time. True: a library has threads of its own at work, and
+ * must not meet the end of its own data: leave by _exit. */
+bool backends_end(void);
 
 int pool_check(struct pool *p, bool *active, struct err *e);
 int pool_build(struct pool *p, enum build mode, struct err *e);
@@ -443,6 +501,16 @@ int pool_erase(struct pool *p, struct err *e);
 int pool_usage(struct pool *p, struct pool_usage *u, struct err *e);
 int pool_list(struct pool *p, vol_found_f *found, void *arg, struct err *e);
 int pool_sync(struct pool *p, struct err *e);
+/* 0 at once if the type has nothing to tidy. */
+int pool_tidy(struct pool *p, struct progress *pr, struct err *e);
+/* EOPNOTSUPP without a sentence if the type cannot watch. changed is set. */
+int pool_watch(struct pool *p, struct err *e);
+void pool_unwatch(struct pool *p);
+/* 0, or EOPNOTSUPP and why not. */
+int backend_usable(const struct backend *b, struct err *e);     /* to start pools */
+int backend_can_discover(const struct backend *b, struct err *e);
+int backend_discover(const struct backend *b, const struct pool_host *host, struct progress *pr,
+		     source_found_f *found, void *arg, struct err *e);
 int vol_stat(struct pool *p, const char *name, struct vol_stat *st, struct err *e);
 int vol_readlink(struct pool *p, const char *name, char *to, size_t size, struct err *e);
 /* opened NULL: create only. */

@@ -117,14 +117,17 @@ undo:
 
 static int dirp_erase(struct pool *p, struct err *e)
 {
-	int fd = target_open(p, e);
+	int rc, fd = target_open(p, e);
+	struct progress pr = { 0 };
 
 	if (fd == -ENOENT)
 		return 0;
 	if (fd < 0)
 		return fd;
-	leftovers_remove(fd);
+	rc = leftovers_remove(fd, &pr, e);
 	close(fd);
+	if (rc < 0)
+		return rc;
 	if (rmdir(p->def->target) == 0 || errno == ENOENT)
 		return 0;
 	if (errno == ENOTEMPTY || errno == EEXIST)
@@ -156,6 +159,9 @@ const struct backend dir_backend = {
 	.usage = dirp_usage,
 	.list = dirp_list,
 	.sync = dirp_sync,
+	.watch = dirp_watch,
+	.unwatch = dirp_unwatch,
+	.tidy = dirp_tidy,
 	.stat = dirv_stat,
 	.readlink = dirv_readlink,
 	.describe = dirv_describe,

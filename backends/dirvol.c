@@ -38,6 +38,8 @@ int dirp_fd(struct pool *p)
  * descriptor keeps its number, so calls under way need no lock. */
 static bool dirp_reattach(struct pool *p)
 {
+	struct dirp *d = p->priv;
+	struct watch *w = atomic_load(&d->watch);
 	struct err quiet = { 0 };
 	struct stat st;
 	bool done;
@@ -50,6 +52,8 @@ static bool dirp_reattach(struct pool *p)
 		return false;
 	done = dup3(fd, dirp_fd(p), O_CLOEXEC) >= 0;
 	close(fd);
+	if (done && w)
+		watch_again(w, dirp_fd(p));
 	return done;
 }
 
@@ -151,33 +155,6 @@ int target_open(struct pool *p, struct err *e)
 	return err_sys(e, "cannot open directory '%s'", target);
 }
 
-/* What a clone left behind when the daemon died. One under way is locked. */
-void leftovers_remove(int target)
-{
-	int fd = openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent *de;
-	DIR *dir;
-
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((de = readdir(dir))) {
-		_cleanup_close_ int file = -1;
-
-		if (strncmp(de->d_name, CLONE_PREFIX, strlen(CLONE_PREFIX)) != 0)
-			continue;
-		file = openat(fd, de->d_name, O_RDONLY | LOCAL_OPEN_FLAGS);
-		if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) < 0 &&
-		    errno == EWOULDBLOCK)
-			continue;
-		unlinkat(fd, de->d_name, 0);
-	}
-	closedir(dir);
-}
-
 int dirp_attach(struct pool *p, struct err *e)
 {
 	struct dirp *d = p->priv;
@@ -188,7 +165,6 @@ int dirp_attach(struct pool *p, struct err *e)
 	fd = target_open(p, e);
 	if (fd < 0)
 		return fd;
-	leftovers_remove(fd);
 	d->fd = fd;
 	d->started = true;
 	return 0;
@@ -198,9 +174,32 @@ void dirp_detach(struct pool *p)
 {
 	struct dirp *d = p->priv;
 
+	watch_free(atomic_exchange(&d->watch, NULL));
 	if (d->started)
 		close(d->fd);
 	d->started = false;
+}
+
+/* What has ended stays until fini: a call that hangs since then may still come to
+ * dirp_reattach. */
+int dirp_watch(struct pool *p, struct err *e)
+{
+	struct dirp *d = p->priv;
+	struct watch *w;
+	int rc = watch_begin(dirp_fd(p), p->changed, p->changed_arg, atomic_load(&d->watch), &w, e);
+
+	if (rc == 0)
+		atomic_store(&d->watch, w);
+	return rc;
+}
+
+void dirp_unwatch(struct pool *p)
+{
+	struct dirp *d = p->priv;
+	struct watch *w = atomic_load(&d->watch);
+
+	if (w)
+		watch_end(w);
 }
 
 int dirp_usage(struct pool *p, struct pool_usage *u, struct err *e)
@@ -370,6 +369,10 @@ int dirv_remove(struct pool *p, const char *name, struct err *e)
 		rc = qemulock_check_at(dirp_fd(p), name, e);
 	if (rc < 0)
 		return rc;
+	if (dirv_is_large(&st) && dirv_move_aside(dirp_fd(p), name) == 0) {
+		atomic_store(&p->untidy, true);
+		return 0;
+	}
 	return unlinkat(dirp_fd(p), name, 0) < 0 ? dirp_failed(p, e) : 0;
 }
 
@@ -480,6 +483,15 @@ int dirv_setattr(struct pool *p, const char *name, const struct vol_attr *a,
 	return 0;
 }
 
+/* Who tidies holds the lock for a moment, and may have been quicker. */
+static bool temp_held(int fd)
+{
+	struct stat st;
+
+	(void)!flock(fd, LOCK_EX);
+	return fstat(fd, &st) < 0 || st.st_nlink > 0;
+}
+
 /* A hidden new file, locked so that a start lets it be. Returns its descriptor. */
 int dirv_temp(int dir, char name[DIRV_TEMP_SIZE], struct err *e)
 {
@@ -492,11 +504,11 @@ int dirv_temp(int dir, char name[DIRV_TEMP_SIZE], struct err *e)
 		snprintf(name, DIRV_TEMP_SIZE, CLONE_PREFIX "%012llx",
 			 (unsigned long long)(number & 0xffffffffffff));
 		fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | LOCAL_OPEN_FLAGS, 0600);
-		if (fd >= 0) {
-			(void)!flock(fd, LOCK_EX | LOCK_NB);
+		if (fd >= 0 && temp_held(fd))
 			return fd;
-		}
-		if (errno != EEXIST)
+		if (fd >= 0)
+			close(fd);
+		else if (errno != EEXIST)
 			break;
 	}
 	return err_sys(e, "cannot make a temporary file beside it");

@@ -11,18 +11,21 @@
 #define POOLFS_DIRVOL_H
 
 #include "backend.h"
+#include "watch.h"
 
 struct dirp {
 	bool started;
 	int fd;                 /* of the directory; its number stays from start to fini */
+	_Atomic(struct watch *) watch;          /* from the first watch to fini */
 };
 
 /* Opens the pool's target; returns the descriptor, or -errno. */
 int target_open(struct pool *p, struct err *e);
-/* Removes what clones left behind when a daemon died. */
-void leftovers_remove(int target);
 int dirp_attach(struct pool *p, struct err *e);         /* idempotent */
 void dirp_detach(struct pool *p);
+
+int dirp_watch(struct pool *p, struct err *e);
+void dirp_unwatch(struct pool *p);
 
 int dirp_usage(struct pool *p, struct pool_usage *u, struct err *e);
 int dirp_list(struct pool *p, vol_found_f *found, void *arg, struct err *e);
@@ -47,6 +50,14 @@ int dirv_open(struct pool *p, const char *name, int flags, struct vol *v, struct
 int dirv_create_image(struct pool *p, const char *name, const struct vol_create *c,
 		      struct vol *v, struct err *e);
 int dirv_describe(struct pool *p, const char *name, struct vol_desc *d, struct err *e);
+
+/* dirtidy.c: the hidden files. Removes them, but for those that are being made;
+ * total and done of pr are the bytes of deleted volumes. */
+int leftovers_remove(int target, struct progress *pr, struct err *e);
+int dirp_tidy(struct pool *p, struct progress *pr, struct err *e);
+/* Takes long to unlink; gives it a hidden name, -1 and errno if it cannot. */
+bool dirv_is_large(const struct stat *st);
+int dirv_move_aside(int dir, const char *name);
 
 /* ---- for dirimage.c ------------------------------------------------------- */
 

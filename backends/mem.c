@@ -102,6 +102,13 @@ void buf_addf(struct buf *b, const char *fmt, ...)
 	free(text);
 }
 
+void buf_wipe(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	buf_release(b);
+}
+
 void buf_release(struct buf *b)
 {
 	free(b->data);

@@ -19,33 +19,33 @@ enum {
 };
 
 /* One pool that shall run. begun: ch is in pool_begin already (a takeover). */
-struct job {
+struct attempt {
 	struct cpool *cp;
 	struct change ch;
 	bool begun;
 	uint64_t due;
 	unsigned pause;
-	struct job *next;
+	struct attempt *next;
 };
 
 static struct {
 	pthread_mutex_t lock;           /* all of this; taken alone */
 	pthread_cond_t changed;
-	bool ready, ending;
+	bool ready, ending, scheduling;
 	unsigned threads, starts;
-	struct job *jobs;
+	struct attempt *attempts;
 } begin = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- tries ----------------------------------------------------------------------- */
 
-static void job_free(struct job *j)
+static void attempt_free(struct attempt *j)
 {
 	cpool_put(j->cp);
 	free(j);
 }
 
 /* Is the pool still to be started? Somebody may have decided otherwise. */
-static bool job_wanted(struct job *j)
+static bool attempt_wanted(struct attempt *j)
 {
 	bool wanted;
 
@@ -56,42 +56,42 @@ static bool job_wanted(struct job *j)
 }
 
 /* One try. True: try again later. */
-static bool job_try(struct job *j)
+static bool attempt_try(struct attempt *j)
 {
 	bool takeover = j->begun;
 	struct err e = {0};
 	int rc;
 
 	if (!takeover) {
-		if (!job_wanted(j))
+		if (!attempt_wanted(j))
 			return false;
 		rc = pool_begin(j->cp, DO_START, NULL, &j->ch, &e);
 		if (rc)
-			return rc == -EBUSY && job_wanted(j);
+			return rc == -EBUSY && attempt_wanted(j);
 	}
 	j->begun = false;
 	rc = pool_launch(&j->ch, takeover, &e);
 	if (rc)
 		log_line(j->cp->name, "start", e.code, e.text);
 	/* What this version cannot do it cannot do in a minute either. */
-	return rc && rc != -EOPNOTSUPP && job_wanted(j);
+	return rc && rc != -EOPNOTSUPP && attempt_wanted(j);
 }
 
-static void *job_thread(void *arg)
+static void *attempt_thread(void *arg)
 {
-	struct job *j = arg;
-	bool again = job_try(j);
+	struct attempt *j = arg;
+	bool again = attempt_try(j);
 
 	if (!again) {
-		job_free(j);
+		attempt_free(j);
 		j = NULL;
 	}
 	mutex_lock(&begin.lock);
 	if (j) {
 		j->due = now_ms() + j->pause;
 		j->pause = j->pause * 2 < PAUSE_MAX_MS ? j->pause * 2 : PAUSE_MAX_MS;
-		j->next = begin.jobs;
-		begin.jobs = j;
+		j->next = begin.attempts;
+		begin.attempts = j;
 	}
 	begin.starts--;
 	begin.threads--;
@@ -103,71 +103,99 @@ static void *job_thread(void *arg)
 /* ---- handing out ------------------------------------------------------------------ */
 
 /* Locked. The job that is due first, or NULL. */
-static struct job **job_first(void)
+static struct attempt **attempt_first(void)
 {
-	struct job **first = NULL;
+	struct attempt **first = NULL;
 
-	for (struct job **j = &begin.jobs; *j; j = &(*j)->next)
+	for (struct attempt **j = &begin.attempts; *j; j = &(*j)->next)
 		if (!first || (*j)->due < (*first)->due)
 			first = j;
 	return first;
 }
 
 /* Locked. */
-static void job_hand_out(struct job **at)
+static void attempt_hand_out(struct attempt **at)
 {
-	struct job *j = *at;
+	struct attempt *j = *at;
 
 	*at = j->next;
 	begin.starts++;
 	begin.threads++;
-	if (thread_start(job_thread, j))
+	if (thread_start(attempt_thread, j))
 		return;
 	begin.starts--;
 	begin.threads--;
 	j->due = now_ms() + j->pause;
-	j->next = begin.jobs;
-	begin.jobs = j;
+	j->next = begin.attempts;
+	begin.attempts = j;
 }
 
 /* The daemon ends before these were tried; on disk they stay what they are. */
-static void jobs_drop(struct job *j)
+static void attempts_drop(struct attempt *j)
 {
 	const struct err why = { EBUSY, "poolfs is ending" };
 
 	while (j) {
-		struct job *next = j->next;
+		struct attempt *next = j->next;
 
 		if (j->begun)
 			pool_end(&j->ch, POOL_FAILED, &why);
-		job_free(j);
+		attempt_free(j);
 		j = next;
 	}
 }
 
 static void *schedule_thread(void *arg)
 {
-	struct job *left;
+	struct attempt *left;
 
 	(void)arg;
 	mutex_lock(&begin.lock);
-	while (!begin.ending && (begin.jobs || begin.starts)) {
-		struct job **at = job_first();
+	while (!begin.ending && (begin.attempts || begin.starts)) {
+		struct attempt **at = attempt_first();
 
 		if (!at || begin.starts >= STARTS_MAX)
 			pthread_cond_wait(&begin.changed, &begin.lock);
 		else if (!cond_wait_until(&begin.changed, &begin.lock, (*at)->due))
-			job_hand_out(at);
+			attempt_hand_out(at);
 	}
-	left = begin.jobs;
-	begin.jobs = NULL;
+	left = begin.attempts;
+	begin.attempts = NULL;
+	begin.scheduling = false;
 	mutex_unlock(&begin.lock);
-	jobs_drop(left);
+	attempts_drop(left);
 	mutex_lock(&begin.lock);
 	begin.threads--;
 	pthread_cond_broadcast(&begin.changed);
 	mutex_unlock(&begin.lock);
 	return NULL;
+}
+
+static void *counted_thread(void *arg)
+{
+	void (*f)(void) = (void (*)(void))arg;
+
+	f();
+	mutex_lock(&begin.lock);
+	begin.threads--;
+	pthread_cond_broadcast(&begin.changed);
+	mutex_unlock(&begin.lock);
+	return NULL;
+}
+
+bool begin_thread(void (*f)(void))
+{
+	bool yes;
+
+	mutex_lock(&begin.lock);
+	yes = !begin.ending;
+	if (yes) {
+		begin.threads++;
+		yes = thread_start(counted_thread, (void *)f);
+		begin.threads -= !yes;
+	}
+	mutex_unlock(&begin.lock);
+	return yes;
 }
 
 /* ---- where the targets lie ----------------------------------------------------------- */
@@ -194,22 +222,16 @@ static void identify_one(void *arg, struct cpool *cp)
 }
 
 /* Not at loading: a dead file server would hold up the mount. */
-static void *identify_thread(void *arg)
+static void identify_all(void)
 {
-	(void)arg;
 	cpool_each(identify_one, NULL);
-	mutex_lock(&begin.lock);
-	begin.threads--;
-	pthread_cond_broadcast(&begin.changed);
-	mutex_unlock(&begin.lock);
-	return NULL;
 }
 
 /* ---- begin ------------------------------------------------------------------------------ */
 
-static void job_add(struct job **list, struct cpool *cp, const struct change *ch)
+static void attempt_add(struct attempt **list, struct cpool *cp, const struct change *ch)
 {
-	struct job *j = xcalloc(1, sizeof(*j));
+	struct attempt *j = xcalloc(1, sizeof(*j));
 
 	j->cp = cpool_get(cp);
 	if (ch) {
@@ -239,7 +261,7 @@ static struct cpool *adopt_pool(const char *name, const struct pool_def *live)
 	return cp;
 }
 
-static int adopt(const char *name, struct job **list, struct err *e)
+static int adopt(const char *name, struct attempt **list, struct err *e)
 {
 	_cleanup_buf_ struct buf xml = {0};
 	struct pool_def *live = NULL;
@@ -266,7 +288,7 @@ static int adopt(const char *name, struct job **list, struct err *e)
 			mutex_lock(&pools.lock);
 			cp->retry = cp->recorded = true;
 			mutex_unlock(&pools.lock);
-			job_add(list, cp, &ch);
+			attempt_add(list, cp, &ch);
 		}
 		cpool_put(cp);
 	}
@@ -279,56 +301,76 @@ static void autostart_one(void *arg, struct cpool *cp)
 	bool wanted;
 
 	mutex_lock(&pools.lock);
-	wanted = cp->autostart && cp->state == POOL_INACTIVE;
+	wanted = cp->autostart && !cp->retry &&
+		 (cp->state == POOL_INACTIVE || cp->state == POOL_FAILED);
 	mutex_unlock(&pools.lock);
 	if (!wanted || store_stopped(pools.store, cp->name))
 		return;
 	mutex_lock(&pools.lock);
 	cp->retry = true;
 	mutex_unlock(&pools.lock);
-	job_add(arg, cp, NULL);
+	attempt_add(arg, cp, NULL);
+}
+
+/* Takes the list. */
+static void attempts_begin(struct attempt *list)
+{
+	struct attempt **last = &list;
+
+	while (*last)
+		last = &(*last)->next;
+	begin_thread(identify_all);
+	mutex_lock(&begin.lock);
+	if (list && !begin.ending) {
+		if (!begin.scheduling) {
+			begin.threads++;
+			begin.scheduling = thread_start(schedule_thread, NULL);
+			begin.threads -= !begin.scheduling;
+		}
+		if (begin.scheduling) {
+			*last = begin.attempts;
+			begin.attempts = list;
+			list = NULL;
+			pthread_cond_broadcast(&begin.changed);
+		}
+	}
+	mutex_unlock(&begin.lock);
+	if (list)
+		log_line(NULL, "begin", EAGAIN, "cannot start a thread: no pool is started");
+	attempts_drop(list);
 }
 
 void control_begin(void)
 {
-	struct job *jobs = NULL;
+	struct attempt *attempts = NULL;
 	struct names n = {0};
 	struct err e = {0};
 
 	if (store_each(pools.store, STORE_RUNNING, names_add, &n, &e))
 		log_line(NULL, "takeover", e.code, e.text);
 	for (size_t i = 0; i < n.count; i++) {
-		if (adopt(n.name[i], &jobs, &e))
+		if (adopt(n.name[i], &attempts, &e))
 			log_line(n.name[i], "takeover", e.code, e.text);
 		free(n.name[i]);
 	}
 	free(n.name);
-	cpool_each(autostart_one, &jobs);
+	cpool_each(autostart_one, &attempts);
+	attempts_begin(attempts);
+}
 
-	mutex_lock(&begin.lock);
-	begin.jobs = jobs;
-	begin.threads++;
-	if (!thread_start(identify_thread, NULL))
-		begin.threads--;
-	if (jobs) {
-		begin.threads++;
-		if (!thread_start(schedule_thread, NULL)) {
-			begin.threads--;
-			begin.jobs = NULL;
-		} else {
-			jobs = NULL;
-		}
-	}
-	mutex_unlock(&begin.lock);
-	if (jobs)
-		log_line(NULL, "begin", EAGAIN, "cannot start a thread: no pool is started");
-	jobs_drop(jobs);
+void begin_again(void)
+{
+	struct attempt *attempts = NULL;
+
+	cpool_each(autostart_one, &attempts);
+	attempts_begin(attempts);
 }
 
 /* ---- init and end --------------------------------------------------------------------------- */
 
 int control_init(const struct control_options *o, struct err *e)
 {
+	struct err readonly = {0};
 	int rc;
 
 	if (!begin.ready) {
@@ -339,6 +381,9 @@ int control_init(const struct control_options *o, struct err *e)
 	rc = store_open(o->source, o->rundir, &pools.store, e);
 	if (rc)
 		return rc;
+	if (store_writable(pools.store, &readonly))
+		log_line(NULL, "load", 0, readonly.text);
+	backend_set_secrets(secret_get);
 	target_set_mount(o->mountpoint);
 	mutex_lock(&begin.lock);
 	begin.ending = false;
@@ -377,8 +422,11 @@ static void registry_close(void)
 		}
 		mutex_unlock(&pools.lock);
 		/* Nobody enters it any more; the driver does not stop. */
-		if (r)
+		if (r) {
 			run_set_state(r, POOL_INACTIVE, NULL);
+			pool_unwatch(r->pool);
+			tidy_stop(r);
+		}
 		run_put(r);
 		cpool_put(all[i]);
 	}

@@ -73,6 +73,7 @@ int store_write(struct store *s, enum store_kind k, const char *name, const char
 		size_t len, struct err *e);
 /* Not there: success. The autostart link of a definition goes with it, after it. */
 int store_remove(struct store *s, enum store_kind k, const char *name, struct err *e);
+bool store_exists(struct store *s, enum store_kind k, const char *name);
 int store_read(struct store *s, enum store_kind k, const char *name, struct buf *out,
 	       struct err *e);
 /* Durable rename of a definition and of its autostart link; EEXIST. */
@@ -84,8 +85,12 @@ int store_set_autostart(struct store *s, const char *name, bool on, struct err *
 bool store_autostart(struct store *s, const char *name);
 int store_set_stopped(struct store *s, const char *name, bool on, struct err *e);
 bool store_stopped(struct store *s, const char *name);
-/* SOURCE/secrets/usage:USAGE, 0600. usage has no '/'; text NULL: it goes. */
-int store_set_secret(struct store *s, const char *usage, const char *text, struct err *e);
+/* May SOURCE be changed now? EROFS with a sentence while it is the storage directory
+ * of a libvirt daemon that lives (libvirt.c). All that changes it asks by itself. */
+int store_writable(struct store *s, struct err *e);
+/* A directory in SOURCE, 0700 if it is made: a descriptor, which the caller closes. */
+#define STORE_SECRETS "secrets"
+int store_sub_open(struct store *s, const char *sub, bool make, struct err *e);
 
 /* ---- log and reasons (log.c) -------------------------------------------- */
 
@@ -101,6 +106,108 @@ const char *errno_name(int code);               /* "EINVAL"; "E<n>" if unknown *
 /* The last failure of a user; bounded in number of users. */
 void reason_set(uid_t uid, const char *text);
 void reason_show(uid_t uid, struct buf *out);   /* "" if none; else text + "\n" */
+
+/* ---- events (events.c) ------------------------------------------------------ */
+
+/* The file control/events: an endless text of which the newest EVENTS_KEPT bytes are
+ * kept. One line an event:
+ *    NUMBER TIME WHAT POOL [SUBJECT] [DETAIL]
+ * NUMBER counts from 1; TIME as 2026-01-02T03:04:05.678Z; names have blanks, control
+ * characters and backslashes as \ooo. Offsets are those of the whole text. */
+enum { EVENTS_KEPT = 2 << 20 };
+void event_pool(const char *pool, const char *what, const char *detail);
+/* volume-created POOL VOLUME SIZE, volume-deleted POOL VOLUME, volume-renamed POOL
+ * VOLUME NEW, volume-resized POOL VOLUME SIZE, volumes-changed POOL. */
+void event_volume(const char *pool, enum vol_change what, const char *volume,
+		  const char *to, uint64_t size);
+/* The size of the text, and when it last grew. */
+uint64_t events_size(struct timespec *when);
+/* One reader's place; starts zeroed. What it has not read and is kept no more becomes
+ * a line "lost N", N being the count of events. Not thread-safe. */
+struct event_reader {
+	uint64_t next;                  /* file offset behind the last bytes read */
+	int64_t shift;                  /* file offset + shift = offset in the text */
+	uint64_t number;                /* of the event that comes next; 0: the first */
+	char *rest;                     /* of a line that was read in part */
+	size_t rest_len, rest_at;
+};
+ssize_t events_read(struct event_reader *r, void *data, size_t len, uint64_t off);
+bool events_ready(const struct event_reader *r);        /* a read at next finds bytes */
+void event_reader_release(struct event_reader *r);
+uint64_t events_count(void);                    /* since the daemon began */
+/* As names stand in events and jobs. */
+void name_escape(struct buf *out, const char *name);
+/* f is called after events were added, on a thread of its own that may block; a burst
+ * is one call. Once, before the first event. */
+void events_on_new(void (*f)(void));
+
+/* ---- jobs (jobs.c) ------------------------------------------------------------ */
+
+/* A long operation under way, on its caller's stack. control/jobs lists it, events
+ * tell of its start, each tenth of its way and its end; cancelling it sets
+ * progress->cancel. subject: a volume, or "" */
+struct job {
+	struct progress *progress;
+	const char *pool, *verb, *subject;
+	bool lasting;                   /* cannot be cancelled, and is nothing to tell of
+	                                 * before it has a total */
+	/* jobs.c's */
+	uint64_t id;
+	int told;                       /* percent; -1: not even its start */
+	struct job *next, **link;
+};
+void job_begin(struct job *j);          /* the first fields are set */
+/* rc as the operation returned it. */
+void job_end(struct job *j, int rc);
+unsigned jobs_count(void);
+/* One a line: ID POOL VERB SUBJECT PERCENT% */
+void jobs_show(struct buf *out);
+int jobs_command(const char *line, struct err *e);      /* "cancel ID" */
+
+/* ---- metrics (metrics.c, metrics_text.c) ------------------------------------------- */
+
+/* The counters of one pool; NULL stands for those of control/. */
+struct metrics;
+struct cpool;
+struct metrics *cpool_metrics(struct cpool *cp);        /* lives as long as cp */
+/* An operation was answered, after ns nanoseconds: code 0, or a positive errno. bytes:
+ * what it moved. op: a row of the table there, all other words are not counted. No lock,
+ * no wait; memory is taken at the first of its kind only. */
+void metrics_count(struct metrics *m, const char *op, int code, uint64_t bytes, uint64_t ns);
+/* Of the pool called so, or of control/ if there is none. */
+void metrics_count_named(const char *pool, const char *op, int code, uint64_t ns);
+void metrics_under_way(struct metrics *m, int by);      /* requests: +1, -1 */
+void metrics_show(struct buf *out);
+uint64_t metrics_size(void);            /* of the last text: a new one costs more */
+uint64_t now_ns(void);                  /* the clock of now_ms */
+
+/* ---- secrets (secrets.c) -------------------------------------------------------- */
+
+/* SOURCE/secrets, 0600: a file UUID, or usage:NAME. Never shown again. name_check for
+ * them: EINVAL with a sentence. set: durable when it returns; one final newline is
+ * no part of it; at most SECRET_MAX bytes. */
+enum { SECRET_MAX = 64 << 10 };
+int secret_name_check(const char *name, struct err *e);
+int secret_set(const char *name, const char *data, size_t len, struct err *e);
+int secret_remove(const char *name, struct err *e);     /* ENOENT */
+void secret_each(void (*f)(void *arg, const char *name), void *arg);
+bool secret_exists(const char *name);
+/* For drivers, by uuid or by usage; also those that libvirt keeps beside its own
+ * storage directory, if SOURCE is that. */
+int secret_get(const struct pool_auth *auth, struct buf *out, struct err *e);
+
+/* ---- sources (sources.c) -------------------------------------------------------- */
+
+/* control/sources/TYPE, a file, or a directory TYPE/ with a file for each host that
+ * may be named. Neither source_find nor source_host_ok asks anybody. */
+enum source_kind { SOURCE_NONE, SOURCE_HERE, SOURCE_HOST };
+enum source_kind source_find(const char *type); /* NONE: a program is missing here */
+void source_each(void (*f)(void *arg, const char *type, enum source_kind k), void *arg);
+bool source_host_ok(const char *host);          /* "HOST", "HOST:PORT", "[IPV6]:PORT" */
+/* libvirt's <sources>. Looks now: may block for DISCOVER_MS, less when pr is cancelled.
+ * host: as in source_host_ok, NULL for a SOURCE_HERE. */
+int source_show(const char *type, const char *host, struct progress *pr, struct buf *out,
+		struct err *e);
 
 /* ---- pools (pool.c) ------------------------------------------------------ */
 
@@ -126,6 +233,10 @@ void control_begin(void);
 /* The daemon ends: no more starts; pools go on running (their state stays on
  * disk, so that the next daemon takes them over). Bounded in time. */
 void control_end(void);
+/* Reads SOURCE again, on a thread of its own: what was written, changed, removed or
+ * linked there by hand counts as a new daemon would see it. done, if not NULL, is
+ * called at the end. A call while one is under way: it is done once more. */
+void control_reload(void (*done)(void));
 const char *control_source(void);
 bool control_fault_enabled(void);
 
@@ -239,6 +350,8 @@ struct cfile {
 	int (*store)(struct cpool *cp, const struct caller *who, const char *line,
 		     struct err *e);
 	bool (*exists)(void);           /* NULL: always */
+	bool grows;                     /* events: no show; read by events_read, polled */
+	uint64_t (*size)(void);         /* for stat; NULL: the length of what show shows */
 };
 extern const struct cfile cfiles[];             /* ends with name NULL */
 const struct cfile *cfile_find(enum cdir dir, const char *name);

@@ -119,4 +119,8 @@ struct pool_type {
 };
 const struct pool_type *pool_type_find(const char *type);       /* of a known type */
 
+/* format.c: one more <source>, below the root of w. */
+struct writer;
+void source_format(struct writer *w, const struct pool_def *def);
+
 #endif

@@ -55,6 +55,28 @@ static int store_fault(struct cpool *cp, const struct caller *who, const char *l
 	return fault_rule(line, e);
 }
 
+static void show_jobs(struct cpool *cp, const struct caller *who, struct buf *out)
+{
+	(void)cp;
+	(void)who;
+	jobs_show(out);
+}
+
+static int store_jobs(struct cpool *cp, const struct caller *who, const char *line,
+		      struct err *e)
+{
+	(void)cp;
+	(void)who;
+	return jobs_command(line, e);
+}
+
+static void show_metrics(struct cpool *cp, const struct caller *who, struct buf *out)
+{
+	(void)cp;
+	(void)who;
+	metrics_show(out);
+}
+
 /* ---- control/pools/NAME/ --------------------------------------------------------- */
 
 static void show_ctl(struct cpool *cp, const struct caller *who, struct buf *out)
@@ -160,14 +182,20 @@ static void show_info(struct cpool *cp, const struct caller *who, struct buf *ou
 /* ---- the table ---------------------------------------------------------------------- */
 
 const struct cfile cfiles[] = {
-	{ CDIR_CONTROL, "error", 0444, show_reason, NULL, NULL },
-	{ CDIR_CONTROL, "log", 0444, show_log, NULL, NULL },
-	{ CDIR_CONTROL, "version", 0444, show_version, NULL, NULL },
-	{ CDIR_CONTROL, "fault", 0644, show_fault, store_fault, control_fault_enabled },
-	{ CDIR_POOL, "ctl", 0644, show_ctl, verb_run, NULL },
-	{ CDIR_POOL, "info", 0444, show_info, NULL, NULL },
-	{ CDIR_POOL, "error", 0444, show_error, NULL, NULL },
-	{ CDIR_CONTROL, NULL, 0, NULL, NULL, NULL },
+	{ .dir = CDIR_CONTROL, .name = "capabilities.xml", .mode = 0444,
+	  .show = capabilities_show, .size = capabilities_size },
+	{ CDIR_CONTROL, "error", 0444, .show = show_reason },
+	{ CDIR_CONTROL, "events", 0444, .grows = true },
+	{ CDIR_CONTROL, "jobs", 0644, .show = show_jobs, .store = store_jobs },
+	{ CDIR_CONTROL, "log", 0444, .show = show_log },
+	{ CDIR_CONTROL, "metrics", 0444, .show = show_metrics, .size = metrics_size },
+	{ CDIR_CONTROL, "version", 0444, .show = show_version },
+	{ CDIR_CONTROL, "fault", 0644, .show = show_fault, .store = store_fault,
+	  .exists = control_fault_enabled },
+	{ CDIR_POOL, "ctl", 0644, .show = show_ctl, .store = verb_run },
+	{ CDIR_POOL, "info", 0444, .show = show_info },
+	{ CDIR_POOL, "error", 0444, .show = show_error },
+	{ .name = NULL },
 };
 
 const struct cfile *cfile_find(enum cdir dir, const char *name)

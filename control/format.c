@@ -8,6 +8,8 @@
  */
 #include "writer.h"
 
+#include <string.h>
+
 /* f is the row of the list's element; those of what is in it follow. */
 static void list_print(struct writer *w, const struct field *f, const struct pool_def *def,
 		       const struct pool_usage *u)
@@ -22,18 +24,32 @@ static void list_print(struct writer *w, const struct field *f, const struct poo
 	}
 }
 
+/* All rows, or those below <source>. */
+static void rows_print(struct writer *w, const struct pool_def *def, const struct pool_usage *u,
+		       bool source)
+{
+	for (const struct field *f = fields; f->path; f++) {
+		if (!field_applies(f, def->type) || (source && strncmp(f->path, "source/", 7)))
+			continue;
+		if (field_is_list(f))
+			list_print(w, f, def, u);
+		else if (!f->list)
+			writer_row(w, f, def, u);
+	}
+}
+
 void def_format(const struct pool_def *def, const struct pool_usage *u, struct buf *out)
 {
 	struct writer w;
 
 	writer_begin(&w, out, "pool");
-	for (const struct field *f = fields; f->path; f++) {
-		if (!field_applies(f, def->type))
-			continue;
-		if (field_is_list(f))
-			list_print(&w, f, def, u);
-		else if (!f->list)
-			writer_row(&w, f, def, u);
-	}
+	rows_print(&w, def, u, false);
 	writer_end(&w);
+}
+
+void source_format(struct writer *w, const struct pool_def *def)
+{
+	writer_again(w, "source");
+	writer_open(w);
+	rows_print(w, def, NULL, true);
 }

@@ -85,8 +85,8 @@ static void leftovers_drop(const char *name)
 	tidy(store_set_stopped(pools.store, name, false, &ignored), name, &ignored);
 }
 
-/* Under pools.define. Takes *def when it succeeds. */
-static int define_commit(struct pool_def **def, const struct target_id *id, struct err *e)
+int definition_commit(struct pool_def **def, const struct target_id *id, enum origin from,
+		      struct err *e)
 {
 	struct pool_def *old = NULL;
 	struct timespec mtime;
@@ -97,18 +97,23 @@ static int define_commit(struct pool_def **def, const struct target_id *id, stru
 
 	if (!pools.store)
 		return err_set(e, EBUSY, "poolfs is ending");
+	rc = from == FROM_USER ? store_writable(pools.store, e) : 0;
+	if (rc)
+		return rc;
 	mutex_lock(&pools.lock);
 	rc = define_check(*def, id, e);
 	fresh = !registry_get((*def)->name);
 	mutex_unlock(&pools.lock);
-	if (!rc && fresh)
+	if (!rc && fresh && from == FROM_USER)
 		leftovers_drop((*def)->name);
 	if (!rc)
 		rc = password_keep(*def, e);
-	if (!rc)
+	if (!rc && from == FROM_USER)
 		rc = definition_write(*def, e);
 	if (rc)
 		return rc;
+	if (from == FROM_DISK_MEND)
+		tidy(definition_write(*def, &ignored), (*def)->name, &ignored);
 	mtime = definition_mtime((*def)->name);
 
 	mutex_lock(&pools.lock);
@@ -131,12 +136,14 @@ static int define_commit(struct pool_def **def, const struct target_id *id, stru
 	def_free(old);
 	*def = NULL;
 	cpool_set_error(cp, "");
+	event_pool(cp->name, "pool-defined", NULL);
 	cpool_put(cp);
 	return 0;
 }
 
 int cpool_define(const char *name, const char *xml, size_t len, struct err *e)
 {
+	uint64_t begun = now_ns();
 	struct pool_def *def = NULL;
 	struct target_id id;
 	int rc = name_check(NAME_POOL, name, e);
@@ -151,10 +158,11 @@ int cpool_define(const char *name, const char *xml, size_t len, struct err *e)
 		rc = registry_same_device(def, e);
 	if (!rc) {
 		mutex_lock(&pools.define);
-		rc = define_commit(&def, &id, e);
+		rc = definition_commit(&def, &id, FROM_USER, e);
 		mutex_unlock(&pools.define);
 	}
 	def_free(def);
+	metrics_count_named(name, "define", -rc, now_ns() - begun);
 	return rc;
 }
 
@@ -191,6 +199,8 @@ int cpool_undefine(const char *name, struct err *e)
 		}
 		pool_end(&ch, ch.was, NULL);
 	}
+	if (!rc)
+		event_pool(name, "pool-undefined", NULL);
 	mutex_unlock(&pools.define);
 	cpool_put(cp);
 	return rc;
@@ -253,6 +263,14 @@ static int rename_commit(struct cpool *cp, const char *to, struct err *e)
 	return 0;
 }
 
+static void tell_renamed(const char *from, const char *to)
+{
+	_cleanup_buf_ struct buf name = {0};
+
+	name_escape(&name, to);
+	event_pool(from, "pool-renamed", name.data);
+}
+
 int cpool_rename(const char *from, const char *to, struct err *e)
 {
 	struct cpool *cp;
@@ -270,6 +288,8 @@ int cpool_rename(const char *from, const char *to, struct err *e)
 		if (!rc) {
 			rc = rename_commit(cp, to, e);
 			pool_end(&ch, ch.was, NULL);
+			if (!rc)
+				tell_renamed(from, to);
 		}
 		mutex_unlock(&pools.define);
 	}
@@ -306,8 +326,7 @@ int cpool_set_autostart(const char *name, bool on, struct err *e)
 
 /* ---- loading ---------------------------------------------------------------------------- */
 
-/* The file's name decides: <name> may be older, after a crash in a rename. */
-static int load_parse(const char *name, struct pool_def **def, bool *mend, struct err *e)
+int definition_read(const char *name, struct pool_def **def, bool *mend, struct err *e)
 {
 	_cleanup_buf_ struct buf xml = {0};
 	struct err again = {0};
@@ -317,15 +336,19 @@ static int load_parse(const char *name, struct pool_def **def, bool *mend, struc
 	if (rc)
 		return rc;
 	rc = def_parse(xml.data ? xml.data : "", xml.len, name, def, e);
-	if (!rc || def_parse(xml.data ? xml.data : "", xml.len, NULL, def, &again))
-		return rc;
-	free((*def)->name);
-	(*def)->name = xstrdup(name);
-	*mend = true;
+	if (rc) {
+		/* <name> may be older, after a crash in a rename. */
+		if (def_parse(xml.data ? xml.data : "", xml.len, NULL, def, &again))
+			return rc;
+		free((*def)->name);
+		(*def)->name = xstrdup(name);
+		*mend = true;
+	}
+	*mend |= !(*def)->uuid[0] || (*def)->source.auth.password;
 	return 0;
 }
 
-static int load_one(const char *name, struct err *e)
+int definition_load(const char *name, struct err *e)
 {
 	struct target_id unknown = {0};
 	struct pool_def *def = NULL;
@@ -334,10 +357,9 @@ static int load_one(const char *name, struct err *e)
 	int rc = name_check(NAME_POOL, name, e);
 
 	if (!rc)
-		rc = load_parse(name, &def, &mend, e);
+		rc = definition_read(name, &def, &mend, e);
 	if (rc)
 		return rc;
-	mend |= !def->uuid[0] || def->source.auth.password;
 	mutex_lock(&pools.lock);
 	rc = define_check(def, &unknown, e);
 	mutex_unlock(&pools.lock);
@@ -373,7 +395,7 @@ int registry_load(struct err *e)
 	for (size_t i = 0; i < n.count; i++) {
 		struct err one = {0};
 
-		if (!rc && load_one(n.name[i], &one))
+		if (!rc && definition_load(n.name[i], &one))
 			log_line(n.name[i], "load", one.code, one.text);
 		free(n.name[i]);
 	}

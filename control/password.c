@@ -3,9 +3,9 @@
  * password.c - what becomes of a password that a definition holds as plain text,
  * as iSCSI's did in the XML of 2012 (passwd='...').
  *
- * Called by manage.c while it defines, loads and undefines. The password goes
- * into a secret of the store, and the definition names that secret: so it is
- * never printed, nor written to NAME.xml. Reads no secret.
+ * Called by manage.c while it defines, loads and undefines. The password becomes a
+ * secret (secrets.c), and the definition names that secret: so it is never
+ * printed, nor written to NAME.xml. Reads no secret.
  */
 #include "pool.h"
 
@@ -28,12 +28,12 @@ bool password_kept(const struct pool_def *def)
 int password_keep(struct pool_def *def, struct err *e)
 {
 	struct pool_auth *a = &def->source.auth;
-	_cleanup_free_ char *usage = password_usage(def);
+	_cleanup_free_ char *usage = password_usage(def), *name = xasprintf("usage:%s", usage);
 	int rc;
 
 	if (!a->password)
 		return 0;
-	rc = store_set_secret(pools.store, usage, a->password, e);
+	rc = secret_set(name, a->password, strlen(a->password), e);
 	if (rc)
 		return err_wrap(e, "cannot keep the password of pool '%s'", def->name);
 	explicit_bzero(a->password, strlen(a->password));
@@ -45,7 +45,8 @@ int password_keep(struct pool_def *def, struct err *e)
 
 int password_drop(const struct pool_def *def, struct err *e)
 {
-	_cleanup_free_ char *usage = password_usage(def);
+	_cleanup_free_ char *usage = password_usage(def), *name = xasprintf("usage:%s", usage);
+	int rc = password_kept(def) ? secret_remove(name, e) : 0;
 
-	return password_kept(def) ? store_set_secret(pools.store, usage, NULL, e) : 0;
+	return rc == -ENOENT ? 0 : rc;
 }

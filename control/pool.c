@@ -217,6 +217,7 @@ int pool_launch(struct change *ch, bool takeover, struct err *e)
 {
 	struct cpool *cp = ch->cp;
 	int rc = launch(ch->run, takeover, e);
+	struct run *run;
 
 	cpool_set_error(cp, rc ? e->text : "");
 	mutex_lock(&pools.lock);
@@ -225,7 +226,15 @@ int pool_launch(struct change *ch, bool takeover, struct err *e)
 		cp->recorded = true;
 	}
 	mutex_unlock(&pools.lock);
+	event_pool(cp->name, rc ? "pool-failed" : "pool-started", rc ? e->text : NULL);
+	run = run_get(ch->run);
+	if (!rc)
+		run_watch(run);
 	pool_end(ch, rc ? POOL_FAILED : POOL_ACTIVE, rc ? e : NULL);
+	/* What an earlier daemon left half done. */
+	if (!rc)
+		tidy_start(run);
+	run_put(run);
 	return rc;
 }
 
@@ -243,6 +252,21 @@ int cpool_start(struct cpool *cp, struct err *e)
 	return pool_launch(&ch, false, e);
 }
 
+/* The driver's part of a stop; what fails leaves the run as it was. */
+static int run_end(struct run *r, struct err *e)
+{
+	int rc = run_quiesce(r, e);
+
+	if (rc)
+		return rc;
+	tidy_stop(r);
+	pool_unwatch(r->pool);
+	rc = pool_stop(r->pool, e);
+	if (rc)
+		run_watch(r);
+	return rc;
+}
+
 int cpool_stop(struct cpool *cp, struct err *e)
 {
 	struct run *r = cpool_run(cp);
@@ -256,12 +280,14 @@ int cpool_stop(struct cpool *cp, struct err *e)
 	if (rc)
 		return rc;
 	if (ch.run)
-		rc = run_quiesce(ch.run, e);
-	if (!rc && ch.run)
-		rc = pool_stop(ch.run->pool, e);
+		rc = run_end(ch.run, e);
 	if (rc) {
+		r = ch.run ? run_get(ch.run) : NULL;
 		cpool_set_error(cp, e->text);
 		pool_end(&ch, ch.was, NULL);
+		if (r)
+			tidy_start(r);
+		run_put(r);
 		return rc;
 	}
 	rc = forget(cp, e);
@@ -270,6 +296,7 @@ int cpool_stop(struct cpool *cp, struct err *e)
 	cp->retry = cp->recorded = false;
 	mutex_unlock(&pools.lock);
 	log_line(cp->name, "stop", 0, "stopped");
+	event_pool(cp->name, "pool-stopped", NULL);
 	pool_end(&ch, POOL_INACTIVE, NULL);
 	return rc;
 }

@@ -62,6 +62,7 @@ struct cpool {
 	char *error;
 	struct timespec mtime;
 	struct target_id id;            /* of def->target */
+	struct metrics *metrics;        /* from registry_add on; NULL: counted with others */
 };
 
 struct pools {
@@ -127,6 +128,20 @@ int password_drop(const struct pool_def *def, struct err *e);   /* not there: 0 
 
 /* All definitions of the store (manage.c); a bad one is logged and left. */
 int registry_load(struct err *e);
+/* Of one file that has no pool yet. The file's name decides. */
+int definition_load(const char *name, struct err *e);
+/* mend: something is to be written back (a uuid, a password that went). */
+int definition_read(const char *name, struct pool_def **def, bool *mend, struct err *e);
+/* Under pools.define. Takes *def when it succeeds. From disk: the file is there
+ * already, and its autostart link is its own. */
+enum origin { FROM_USER, FROM_DISK, FROM_DISK_MEND };
+int definition_commit(struct pool_def **def, const struct target_id *id, enum origin from,
+		      struct err *e);
+/* begin.c: what autostarts and does not run, unless it was stopped; targets that are
+ * not known yet are looked at. */
+void begin_again(void);
+/* A thread for f that control_end waits for, for a while; false: none to be had. */
+bool begin_thread(void (*f)(void));
 
 /* ---- the state machine (pool.c) ------------------------------------------- */
 
@@ -159,6 +174,7 @@ struct probe {
 	uint64_t asked, used, counted;  /* numbers of wishes made and fulfilled */
 	bool usage_known, volumes_known;
 	struct pool_usage usage;
+	time_t told;                    /* usage, when */
 	uint64_t volumes;
 };
 
@@ -179,6 +195,9 @@ struct run {
 	struct holder *holders;
 	char *path;
 	struct probe probe;
+	bool told_stalled;
+	bool tidying;                   /* a thread of tidy.c is at work */
+	struct progress tidy;
 };
 
 struct run *run_new(struct cpool *cp, struct pool_def *def, uint16_t serial);
@@ -190,8 +209,25 @@ void run_settle(struct run *r);
  * when a volume is open or a long call is under way. */
 int run_quiesce(struct run *r, struct err *e);
 char *run_path(struct run *r);          /* the caller frees */
+/* tidy.c: the driver's later work begins, if it is not under way, and ends. */
+void tidy_start(struct run *r);
+/* Gives it up, and waits for that for some seconds. */
+void tidy_stop(struct run *r);
+/* Between the driver's start and its stop: who tells of changes of volumes. */
+void run_watch(struct run *r);
+/* usage.c: what is known without asking, for the metrics. */
+struct run_sample {
+	bool known;
+	struct pool_usage usage;
+	time_t told;
+	unsigned open;                  /* handles of volumes */
+};
+void run_take_sample(struct run *r, struct run_sample *s);
 /* usage.c: as run_usage, and the number of volumes; each false when not known. */
 void run_info(struct run *r, unsigned wait_ms, struct pool_usage *u, bool *u_known,
 	      uint64_t *volumes, bool *volumes_known);
+/* capabilities.c: of cfiles[] */
+void capabilities_show(struct cpool *cp, const struct caller *who, struct buf *out);
+uint64_t capabilities_size(void);       /* when last shown; 0 before */
 
 #endif

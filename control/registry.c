@@ -8,6 +8,7 @@
  * held, and never changes anything on disk.
  */
 #include "fields.h"
+#include "metrics.h"
 #include "pool.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -67,6 +68,8 @@ bool registry_add(struct cpool *cp)
 	pools.all[at] = cp;
 	pools.count++;
 	cp->gone = false;
+	if (!cp->metrics)
+		cp->metrics = metrics_new();
 	return true;
 }
 
@@ -81,6 +84,7 @@ void registry_drop(struct cpool *cp)
 	memmove(pools.all + at, pools.all + at + 1,
 		(pools.count - at) * sizeof(*pools.all));
 	cp->gone = true;
+	metrics_leave(cp->metrics);
 }
 
 struct cpool *cpool_new(const char *name, struct pool_def *def)
@@ -106,9 +110,15 @@ void cpool_put(struct cpool *cp)
 	if (!cp || atomic_fetch_sub(&cp->refs, 1) != 1)
 		return;
 	def_free(cp->def);
+	metrics_free(cp->metrics);
 	free(cp->error);
 	free(cp->name);
 	free(cp);
+}
+
+struct metrics *cpool_metrics(struct cpool *cp)
+{
+	return cp->metrics ? cp->metrics : metrics_others();
 }
 
 struct cpool *cpool_find(const char *name)

@@ -223,10 +223,23 @@ int run_enter_long(struct run *r, struct call *c, const char *what, struct err *
 	return enter(r, c, &r->longs, what, e);
 }
 
+/* Locked. Told once for each time it stalls. */
+static void tell_stalled(struct run *r, bool stalled)
+{
+	if (stalled == r->told_stalled || r->state != POOL_ACTIVE)
+		return;
+	r->told_stalled = stalled;
+	event_pool(run_name(r), stalled ? "pool-stalled" : "pool-recovered",
+		   stalled ? r->calls.first->what : NULL);
+}
+
 void run_leave(struct call *c)
 {
 	struct run *r = c->run;
 
+	/* What the call left for later; not while the pool stops. */
+	if (atomic_load(&r->pool->untidy))
+		tidy_start(r);
 	mutex_lock(&r->lock);
 	*c->link = c->next;
 	if (c->next)
@@ -235,6 +248,8 @@ void run_leave(struct call *c)
 		r->calls.last = c->link;
 	else
 		r->longs.last = c->link;
+	if (r->told_stalled && !r->calls.first)
+		tell_stalled(r, false);
 	if (r->state == POOL_STOPPING)
 		pthread_cond_broadcast(&r->changed);
 	mutex_unlock(&r->lock);
@@ -248,6 +263,7 @@ bool run_stalled(struct run *r)
 
 	mutex_lock(&r->lock);
 	stalled = r->calls.first && now_ms() - r->calls.first->since > CALL_STALLED_MS;
+	tell_stalled(r, stalled);
 	mutex_unlock(&r->lock);
 	return stalled;
 }

@@ -3,11 +3,12 @@
  * store.c - what poolfs keeps on disk: definitions and autostart links in
  * SOURCE, and what runs in a directory below /run.
  *
- * Called by pool.c and its neighbours. A file is written under a temporary name,
- * fsynced, renamed, and its directory fsynced: a reader, a kill -9 and a power
- * cut see the old content or the new one. Never judges a definition.
+ * Called by pool.c and its neighbours. Files are written by durable.c: a reader, a
+ * kill -9 and a power cut see the old content or the new one. Changes nothing in
+ * SOURCE while that is a living libvirt daemon's. Never judges a definition.
  */
-#include "control.h"
+#include "durable.h"
+#include "libvirt.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,68 +22,9 @@
 struct store {
 	char *source, *run;             /* absolute paths */
 	int source_fd, run_fd;          /* the lock is on source_fd */
-	atomic_uint serial;             /* of temporary names */
 };
 
-#define TEMP_PREFIX ".tmp-"
 #define AUTOSTART "autostart"
-#define SECRETS "secrets"
-
-/* ---- directories ------------------------------------------------------------------ */
-
-static int dir_sync(int fd, const char *path, struct err *e)
-{
-	if (fsync(fd) == 0 || errno == EINVAL)  /* EINVAL: a file system without */
-		return 0;
-	return err_sys(e, "cannot make '%s' durable", path);
-}
-
-/* A new directory is no more durable than its entry in the one above. */
-static int dir_parent_sync(const char *path, struct err *e)
-{
-	_cleanup_free_ char *parent = xasprintf("%s/..", path);
-	_cleanup_close_ int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? err_sys(e, "cannot open '%s'", parent) : dir_sync(fd, parent, e);
-}
-
-/* mkdir -p with mode 0700. */
-static int dir_make(const char *path, struct err *e)
-{
-	_cleanup_free_ char *part = xstrdup(path);
-	char *end = part;
-
-	while (*end) {
-		char kept;
-
-		end += strspn(end, "/");
-		end += strcspn(end, "/");
-		kept = *end;
-		*end = '\0';
-		if (mkdir(part, 0700) == 0) {
-			if (dir_parent_sync(part, e) < 0)
-				return -e->code;
-		} else if (errno != EEXIST) {
-			int code = errno;
-			struct stat st;
-
-			/* What is there needs no permission to be made. */
-			if (stat(part, &st) < 0 || !S_ISDIR(st.st_mode)) {
-				errno = code;
-				return err_sys(e, "cannot make the directory '%s'", part);
-			}
-		}
-		*end = kept;
-	}
-	return 0;
-}
-
-static int dir_open(const char *path, int flags, struct err *e)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
-
-	return fd >= 0 ? fd : err_sys(e, "cannot open the directory '%s'", path);
-}
 
 /* Readable, and one for each SOURCE: "1f2e3d4c5b6a7988-poolfs". */
 static char *source_key(const char *source)
@@ -146,41 +88,6 @@ static int run_dir_open(struct store *s, const char *rundir, struct err *e)
 	return run_dir_own(s->run_fd, s->run, e);
 }
 
-/* ---- temporary names ----------------------------------------------------------------- */
-
-/* ".tmp-PID-N" is never the name of a definition, as it begins with a dot. */
-static void temp_name(struct store *s, char name[64])
-{
-	snprintf(name, 64, TEMP_PREFIX "%ld-%u", (long)getpid(), atomic_fetch_add(&s->serial, 1));
-}
-
-static bool temp_is(const char *name)
-{
-	unsigned pid, n;
-	int len = 0;
-
-	return sscanf(name, TEMP_PREFIX "%u-%u%n", &pid, &n, &len) == 2 && len && !name[len];
-}
-
-/* What a killed daemon left; the lock is ours, so none is in use. What cannot
- * be removed (a read-only SOURCE) does no harm. */
-static void temp_sweep(int at, const char *sub)
-{
-	int fd = openat(at, sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
-
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((d = readdir(dir)))
-		if (temp_is(d->d_name))
-			unlinkat(dirfd(dir), d->d_name, 0);
-	closedir(dir);
-}
-
 /* ---- open and close -------------------------------------------------------------------- */
 
 int store_open(const char *source, const char *rundir, struct store **out, struct err *e)
@@ -212,7 +119,7 @@ int store_open(const char *source, const char *rundir, struct store **out, struc
 	}
 	temp_sweep(s->source_fd, ".");
 	temp_sweep(s->source_fd, AUTOSTART);
-	temp_sweep(s->source_fd, SECRETS);
+	temp_sweep(s->source_fd, STORE_SECRETS);
 	temp_sweep(s->run_fd, ".");
 	*out = s;
 	return 0;
@@ -236,6 +143,11 @@ const char *store_source(const struct store *s)
 	return s->source;
 }
 
+int store_writable(struct store *s, struct err *e)
+{
+	return libvirt_refuse(s->source, e);
+}
+
 static int kind_fd(struct store *s, enum store_kind k)
 {
 	return k == STORE_DEFINITION ? s->source_fd : s->run_fd;
@@ -248,79 +160,39 @@ static const char *kind_path(struct store *s, enum store_kind k)
 
 /* ---- files -------------------------------------------------------------------------------- */
 
-/* A durable temporary file; the caller renames or unlinks it. */
-static int temp_write(struct store *s, int dir, const char *path, const char *data, size_t len,
-		      char temp[64], struct err *e)
-{
-	_cleanup_close_ int fd = -1;
-	int ret = 0;
-
-	temp_name(s, temp);
-	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_sys(e, "cannot write in '%s'", path);
-	while (len && ret == 0) {
-		ssize_t done = write(fd, data, len);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0) {
-			ret = err_sys(e, "cannot write in '%s'", path);
-		} else {
-			data += done;
-			len -= (size_t)done;
-		}
-	}
-	if (ret == 0 && fsync(fd) < 0)
-		ret = err_sys(e, "cannot write in '%s'", path);
-	if (ret < 0)
-		unlinkat(dir, temp, 0);
-	return ret;
-}
-
-static int file_write(struct store *s, int dir, const char *path, const char *file,
-		      const char *data, size_t len, struct err *e)
-{
-	char temp[64];
-	int ret = temp_write(s, dir, path, data, len, temp, e);
-
-	if (ret < 0)
-		return ret;
-	if (renameat(dir, temp, dir, file) < 0) {
-		ret = err_sys(e, "cannot write '%s/%s'", path, file);
-		unlinkat(dir, temp, 0);
-		return ret;
-	}
-	return dir_sync(dir, path, e);
-}
-
-/* Not there: success, and nothing to make durable. */
-static int file_remove(int dir, const char *path, const char *file, struct err *e)
-{
-	if (unlinkat(dir, file, 0) == 0)
-		return dir_sync(dir, path, e);
-	return errno == ENOENT ? 0 : err_sys(e, "cannot remove '%s/%s'", path, file);
-}
-
 int store_write(struct store *s, enum store_kind k, const char *name, const char *data, size_t len,
 		struct err *e)
 {
 	_cleanup_free_ char *file = xasprintf("%s.xml", name);
 
-	return file_write(s, kind_fd(s, k), kind_path(s, k), file, data, len, e);
+	if (k == STORE_DEFINITION && store_writable(s, e) < 0)
+		return -e->code;
+	return file_write(kind_fd(s, k), kind_path(s, k), file, data, len, e);
 }
 
 int store_remove(struct store *s, enum store_kind k, const char *name, struct err *e)
 {
 	_cleanup_free_ char *file = xasprintf("%s.xml", name);
-	int ret = file_remove(kind_fd(s, k), kind_path(s, k), file, e);
 	struct err ignored = {0};
+	int ret;
 
+	if (k == STORE_DEFINITION && store_writable(s, e) < 0)
+		return -e->code;
+	ret = file_remove(kind_fd(s, k), kind_path(s, k), file, e);
 	/* The link last: left behind by a crash or a failure it leads nowhere,
 	 * and is no half. */
 	if (ret == 0 && k == STORE_DEFINITION)
 		store_set_autostart(s, name, false, &ignored);
 	return ret;
+}
+
+bool store_exists(struct store *s, enum store_kind k, const char *name)
+{
+	_cleanup_free_ char *file = xasprintf("%s.xml", name);
+	struct stat st;
+
+	/* Only what is known to be gone is gone. */
+	return fstatat(kind_fd(s, k), file, &st, 0) == 0 || errno != ENOENT;
 }
 
 int store_read(struct store *s, enum store_kind k, const char *name, struct buf *out, struct err *e)
@@ -415,8 +287,7 @@ int store_each(struct store *s, enum store_kind k, void (*found)(void *arg, cons
 
 /* ---- autostart links, the mark of what was stopped ------------------------------------------ */
 
-/* A directory in SOURCE. */
-static int sub_open(struct store *s, const char *sub, bool make, struct err *e)
+int store_sub_open(struct store *s, const char *sub, bool make, struct err *e)
 {
 	int fd;
 
@@ -454,12 +325,14 @@ int store_set_autostart(struct store *s, const char *name, bool on, struct err *
 
 	if (on && store_autostart(s, name))
 		return 0;
-	fd = sub_open(s, AUTOSTART, on, e);
+	if (store_writable(s, e) < 0)
+		return -e->code;
+	fd = store_sub_open(s, AUTOSTART, on, e);
 	if (fd < 0)
 		return fd == -ENOENT && !on ? 0 : fd;
 	if (!on)
 		return file_remove(fd, path, file, e);
-	temp_name(s, temp);
+	temp_name(temp);
 	if (symlinkat(to, fd, temp) < 0)
 		return err_sys(e, "cannot make a link in '%s'", path);
 	if (renameat(fd, temp, fd, file) < 0) {
@@ -474,7 +347,7 @@ int store_set_stopped(struct store *s, const char *name, bool on, struct err *e)
 {
 	_cleanup_free_ char *file = xasprintf("%s.stopped", name);
 
-	return on ? file_write(s, s->run_fd, s->run, file, "", 0, e)
+	return on ? file_write(s->run_fd, s->run, file, "", 0, e)
 		  : file_remove(s->run_fd, s->run, file, e);
 }
 
@@ -483,20 +356,6 @@ bool store_stopped(struct store *s, const char *name)
 	_cleanup_free_ char *file = xasprintf("%s.stopped", name);
 
 	return faccessat(s->run_fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* ---- secrets: here only those that came as plain text in a definition --------------------------- */
-
-int store_set_secret(struct store *s, const char *usage, const char *text, struct err *e)
-{
-	_cleanup_free_ char *file = xasprintf("usage:%s", usage);
-	_cleanup_free_ char *path = xasprintf("%s/" SECRETS, s->source);
-	_cleanup_close_ int fd = sub_open(s, SECRETS, text, e);
-
-	if (fd < 0)
-		return fd == -ENOENT && !text ? 0 : fd;
-	return text ? file_write(s, fd, path, file, text, strlen(text), e)
-		    : file_remove(fd, path, file, e);
 }
 
 /* ---- rename ------------------------------------------------------------------------------------ */
@@ -508,6 +367,8 @@ int store_rename(struct store *s, const char *from, const char *to, struct err *
 	struct err ignored = {0};
 	int ret;
 
+	if (store_writable(s, e) < 0)
+		return -e->code;
 	/* The new link first: until the file moves it leads nowhere. So does one
 	 * that a crash just here has left, and it is not this pool's. */
 	if (faccessat(s->source_fd, new, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&

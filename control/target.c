@@ -11,6 +11,7 @@
  */
 #include "pool.h"
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,31 +46,6 @@ char *target_normal(const char *path)
 		out[n++] = '/';
 	out[n] = 0;
 	return out;
-}
-
-void target_set_mount(const char *mountpoint)
-{
-	_cleanup_free_ char *parent = NULL;
-	char *slash;
-
-	free(mount_given);
-	free(mount_real);
-	mount_given = mount_real = NULL;
-	if (!mountpoint)
-		return;
-	mount_given = target_normal(mountpoint);
-	/* Only the parent is resolved: the mount point itself may be dead. */
-	slash = strrchr(mount_given, '/');
-	parent = slash == mount_given ? xstrdup("/") : xstrdup(mount_given);
-	if (slash != mount_given)
-		parent[slash - mount_given] = 0;
-	char *real = realpath(parent, NULL);
-
-	if (real)
-		mount_real = xasprintf("%s%s", strcmp(real, "/") ? real : "", slash);
-	else
-		mount_real = xstrdup(mount_given);
-	free(real);
 }
 
 /* ---- where the own mount shows ------------------------------------------- */
@@ -134,31 +110,95 @@ static bool mountinfo_line(char *line, char **dev, char **at, bool *fuse)
 	return true;
 }
 
-static void own_find(struct own *own)
+/* Places of the own mount besides the two above, as of the last change of any mount:
+ * the file tells poll(2) of one. Reading it anew for each start was half of the start. */
+static struct {
+	pthread_mutex_t mu;
+	FILE *f;
+	struct own places;
+} mountinfo = { .mu = PTHREAD_MUTEX_INITIALIZER };
+
+static void mountinfo_close(void)
 {
+	if (mountinfo.f)
+		fclose(mountinfo.f);
+	mountinfo.f = NULL;
+	own_release(&mountinfo.places);
+	mountinfo.places = (struct own){0};
+}
+
+static bool mountinfo_changed(void)
+{
+	struct pollfd p = {.events = POLLPRI};
+
+	if (!mountinfo.f)
+		return (mountinfo.f = fopen("/proc/self/mountinfo", "re"));
+	p.fd = fileno(mountinfo.f);
+	return poll(&p, 1, 0) != 0;
+}
+
+static void mountinfo_read(void)
+{
+	struct own *own = &mountinfo.places;
 	_cleanup_free_ char *line = NULL;
 	char dev[64] = "", *d, *at;
 	size_t cap = 0;
 	bool fuse;
-	FILE *f;
 
+	own_release(own);
+	*own = (struct own){0};
+	/* First the device of the own mount, then all that show it. */
+	rewind(mountinfo.f);
+	while (getline(&line, &cap, mountinfo.f) > 0)
+		if (mountinfo_line(line, &d, &at, &fuse) && fuse &&
+		    (!strcmp(at, mount_given) || !strcmp(at, mount_real)))
+			snprintf(dev, sizeof(dev), "%s", d);
+	rewind(mountinfo.f);
+	while (*dev && getline(&line, &cap, mountinfo.f) > 0)
+		if (mountinfo_line(line, &d, &at, &fuse) && !strcmp(d, dev))
+			own_add(own, at);
+}
+
+static void own_find(struct own *own)
+{
 	if (!mount_given)
 		return;
 	own_add(own, mount_given);
 	own_add(own, mount_real);
-	f = fopen("/proc/self/mountinfo", "re");
-	if (!f)
+	mutex_lock(&mountinfo.mu);
+	if (mountinfo_changed())
+		mountinfo_read();
+	for (size_t i = 0; i < mountinfo.places.count; i++)
+		own_add(own, mountinfo.places.path[i]);
+	mutex_unlock(&mountinfo.mu);
+}
+
+void target_set_mount(const char *mountpoint)
+{
+	_cleanup_free_ char *parent = NULL;
+	char *slash;
+
+	free(mount_given);
+	free(mount_real);
+	mount_given = mount_real = NULL;
+	mutex_lock(&mountinfo.mu);
+	mountinfo_close();
+	mutex_unlock(&mountinfo.mu);
+	if (!mountpoint)
 		return;
-	/* First the device of the own mount, then all that show it. */
-	while (getline(&line, &cap, f) > 0)
-		if (mountinfo_line(line, &d, &at, &fuse) && fuse && own_has(own, at))
-			snprintf(dev, sizeof(dev), "%s", d);
-	rewind(f);
-	while (*dev && getline(&line, &cap, f) > 0)
-		if (mountinfo_line(line, &d, &at, &fuse) && !strcmp(d, dev) &&
-		    !own_has(own, at))
-			own_add(own, at);
-	fclose(f);
+	mount_given = target_normal(mountpoint);
+	/* Only the parent is resolved: the mount point itself may be dead. */
+	slash = strrchr(mount_given, '/');
+	parent = slash == mount_given ? xstrdup("/") : xstrdup(mount_given);
+	if (slash != mount_given)
+		parent[slash - mount_given] = 0;
+	char *real = realpath(parent, NULL);
+
+	if (real)
+		mount_real = xasprintf("%s%s", strcmp(real, "/") ? real : "", slash);
+	else
+		mount_real = xstrdup(mount_given);
+	free(real);
 }
 
 /* ---- resolving ------------------------------------------------------------ */

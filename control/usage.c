@@ -9,6 +9,7 @@
  */
 #include "pool.h"
 #include <string.h>
+#include <time.h>
 
 static bool count_one(void *arg, const char *name, uint64_t ino, mode_t type)
 {
@@ -45,6 +46,7 @@ static void probe_once(struct run *r, uint64_t number, bool count)
 	if (!urc) {
 		r->probe.usage = u;
 		r->probe.usage_known = true;
+		r->probe.told = time(NULL);
 	}
 	r->probe.used = number;
 	pthread_cond_broadcast(&r->changed);
@@ -124,6 +126,19 @@ bool run_usage(struct run *r, unsigned wait_ms, struct pool_usage *u)
 	*u = r->probe.usage;
 	mutex_unlock(&r->lock);
 	return known;
+}
+
+void run_take_sample(struct run *r, struct run_sample *s)
+{
+	mutex_lock(&r->lock);
+	*s = (struct run_sample){
+		.known = r->probe.usage_known,
+		.usage = r->probe.usage,
+		.told = r->probe.told,
+	};
+	for (struct holder *h = r->holders; h; h = h->next)
+		s->open++;
+	mutex_unlock(&r->lock);
 }
 
 void run_info(struct run *r, unsigned wait_ms, struct pool_usage *u, bool *u_known,

@@ -213,6 +213,12 @@ static int verb_resize(struct cpool *cp, const struct caller *who, int argc, cha
 static int verb_clone(struct cpool *cp, const struct caller *who, int argc, char **argv,
 		      struct err *e)
 {
+	struct job j = {
+		.progress = who->progress,
+		.pool = cpool_name(cp),
+		.verb = argv[0],
+		.subject = argv[2],
+	};
 	unsigned flags = 0;
 	struct vol_stat st;
 	struct call c;
@@ -240,9 +246,12 @@ static int verb_clone(struct cpool *cp, const struct caller *who, int argc, char
 		else if (rc == -ENOENT)
 			rc = 0;
 	}
-	if (!rc)
+	if (!rc) {
+		job_begin(&j);
 		rc = say(vol_clone(run_pool(r), argv[1], argv[2], flags, who->progress, e),
 			 "clone", argv[1], e);
+		job_end(&j, rc);
+	}
 	verb_leave(r, &c);
 	return rc;
 }
@@ -268,6 +277,12 @@ static int wipe_parse(const char *word, enum wipe *how, struct err *e)
 static int verb_wipe(struct cpool *cp, const struct caller *who, int argc, char **argv,
 		     struct err *e)
 {
+	struct job j = {
+		.progress = who->progress,
+		.pool = cpool_name(cp),
+		.verb = argv[0],
+		.subject = argv[1],
+	};
 	struct vol_stat st;
 	enum wipe how = WIPE_ZERO;
 	struct call c;
@@ -286,9 +301,12 @@ static int verb_wipe(struct cpool *cp, const struct caller *who, int argc, char 
 	if (!rc && run_is_open(r, argv[1]))
 		rc = err_set(e, EBUSY, "volume '%s' is open: close it before it is wiped",
 			     argv[1]);
-	if (!rc)
+	if (!rc) {
+		job_begin(&j);
 		rc = say(vol_wipe(run_pool(r), argv[1], how, who->progress, e), "wipe", argv[1],
 			 e);
+		job_end(&j, rc);
+	}
 	verb_leave(r, &c);
 	return rc;
 }
@@ -352,6 +370,8 @@ static int verb_dispatch(struct cpool *cp, const struct caller *who, int count,
 			 char **words, struct err *e)
 {
 	const struct verb *v = verbs;
+	uint64_t begun = now_ns();
+	int rc;
 
 	if (!count)
 		return err_set(e, EINVAL, "empty line: write a verb, for example 'start'");
@@ -367,7 +387,11 @@ static int verb_dispatch(struct cpool *cp, const struct caller *who, int count,
 			       words[v->max_args + 1], v->name, v->usage);
 	if (atomic_load(&who->progress->cancel))
 		return err_set(e, ECANCELED, "'%s' was cancelled", v->name);
-	return v->run(cp, who, count, words, e);
+	rc = v->run(cp, who, count, words, e);
+	/* "delete" is what rm does to a volume. */
+	metrics_count(cpool_metrics(cp), v->run == verb_delete ? "erase" : v->name, -rc, 0,
+		      now_ns() - begun);
+	return rc;
 }
 
 int verb_run(struct cpool *cp, const struct caller *who, const char *line, struct err *e)

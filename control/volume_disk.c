@@ -9,10 +9,10 @@
 #include "volume_xml.h"
 #include "writer.h"
 
+#include <stdio.h>
 #include <string.h>
 
-/* <disk type=... ><source ATTRIBUTE=...>. A volume on the network has its hosts
- * to tell as well: that row comes with the first type that has such volumes. */
+/* <disk type=... ><source ATTRIBUTE=...>. */
 static const struct {
 	const char *type, *attribute;
 } disks[] = {
@@ -21,7 +21,35 @@ static const struct {
 	[VOL_NETWORK] = { "network", "name" },
 };
 
-void volume_disk_format(const struct vol_desc *d, struct buf *out)
+/* Who the machine is to the cluster; it gets the secret from its own libvirt. */
+static void auth_format(struct writer *w, const struct pool_auth *auth)
+{
+	if (!auth->type)
+		return;
+	writer_enter(w, "auth");
+	writer_attribute(w, "username", auth->username ? auth->username : "");
+	writer_enter(w, "auth/secret");
+	writer_attribute(w, "type", auth->type);
+	if (auth->secret_uuid[0])
+		writer_attribute(w, "uuid", auth->secret_uuid);
+	else
+		writer_attribute(w, "usage", auth->secret_usage ? auth->secret_usage : "");
+}
+
+static void hosts_format(struct writer *w, const struct pool_source *s)
+{
+	char port[16];
+
+	for (size_t i = 0; i < s->host_count; i++) {
+		writer_again(w, "source/host");
+		writer_attribute(w, "name", s->hosts[i].name);
+		snprintf(port, sizeof port, "%u", s->hosts[i].port);
+		if (s->hosts[i].port)
+			writer_attribute(w, "port", port);
+	}
+}
+
+void volume_disk_format(const struct pool_def *pool, const struct vol_desc *d, struct buf *out)
 {
 	const char *format = d->target.format ? d->target.format : "raw";
 	bool cd = strcmp(format, "iso") == 0;
@@ -33,8 +61,15 @@ void volume_disk_format(const struct vol_desc *d, struct buf *out)
 	writer_enter(&w, "driver");
 	writer_attribute(&w, "name", "qemu");
 	writer_attribute(&w, "type", cd ? "raw" : format);
+	if (d->kind == VOL_NETWORK)
+		auth_format(&w, &pool->source.auth);
 	writer_enter(&w, "source");
+	/* Types are called as libvirt calls their protocols. */
+	if (d->kind == VOL_NETWORK)
+		writer_attribute(&w, "protocol", pool->type);
 	writer_attribute(&w, disks[d->kind].attribute, d->target.path);
+	if (d->kind == VOL_NETWORK)
+		hosts_format(&w, &pool->source);
 	writer_enter(&w, "target");
 	/* No virtual machine boots from a CD on virtio. */
 	writer_attribute(&w, "dev", cd ? "sda" : "vda");

@@ -31,7 +31,8 @@ void volume_def_release(struct volume_def *v);
 int volume_parse(const char *xml, size_t len, const char *name, const char *formats,
 		 struct volume_def *v, struct err *e);
 void volume_format(const char *name, const struct vol_desc *d, struct buf *out);
-/* The domain's <disk>, to paste into it. */
-void volume_disk_format(const struct vol_desc *d, struct buf *out);
+/* The domain's <disk>, to paste into it. pool: whom a volume on the network is asked
+ * of; others do without. */
+void volume_disk_format(const struct pool_def *pool, const struct vol_desc *d, struct buf *out);
 
 #endif

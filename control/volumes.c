@@ -63,7 +63,7 @@ int volume_show(struct run *r, const char *name, enum volume_text what, struct b
 	if (what == VOLUME_XML)
 		volume_format(name, &d, out);
 	else
-		volume_disk_format(&d, out);
+		volume_disk_format(run_pool(r)->def, &d, out);
 	vol_desc_release(&d);
 	return 0;
 }
@@ -119,6 +119,12 @@ static void wishes_take(const struct volume_def *v, const struct caller *who,
 static int volume_make(struct run *r, const struct caller *who, const char *name,
 		       const struct volume_def *v, struct err *e)
 {
+	struct job j = {
+		.progress = who->progress,
+		.pool = run_name(r),
+		.verb = "create",
+		.subject = name,
+	};
 	struct vol_create c;
 	int rc;
 
@@ -129,7 +135,9 @@ static int volume_make(struct run *r, const struct caller *who, const char *name
 	if (rc < 0)
 		return rc;
 	wishes_take(v, who, &c);
+	job_begin(&j);
 	rc = vol_create(run_pool(r), name, &c, NULL, e);
+	job_end(&j, rc);
 	if (rc < 0 && !e->text[0])
 		return err_set(e, -rc, "cannot create '%.200s' in pool '%.200s': %s", name, run_name(r),
 			       rc == -EEXIST ? "it exists already; rm it, or choose another name" :
@@ -141,13 +149,15 @@ static int volume_make(struct run *r, const struct caller *who, const char *name
 static int volumes_define(const struct drop *d, const struct caller *who, const char *name,
 			  const char *xml, size_t len, struct err *e)
 {
+	uint64_t begun = now_ns();
 	struct volume_def v;
 	int rc = volume_parse(xml, len, name, run_pool(d->run)->ops->vol_formats, &v, e);
 
-	if (rc < 0)
-		return rc;
-	rc = volume_make(d->run, who, name, &v, e);
-	volume_def_release(&v);
+	if (rc == 0) {
+		rc = volume_make(d->run, who, name, &v, e);
+		volume_def_release(&v);
+	}
+	metrics_count(cpool_metrics(run_cpool(d->run)), "create", -rc, 0, now_ns() - begun);
 	return rc;
 }
 

@@ -21,6 +21,8 @@ struct chandle {
 	struct buf text;
 	struct defwriter *writer;
 	bool writes;
+	struct event_reader events;     /* mu; of a file that grows */
+	struct waiter waiter;
 };
 
 static void chandle_put(void *arg)
@@ -29,9 +31,14 @@ static void chandle_put(void *arg)
 
 	if (atomic_fetch_sub(&h->refs, 1) != 1)
 		return;
+	poll_forget(&h->waiter);
+	event_reader_release(&h->events);
 	if (h->writer)
 		defwriter_free(h->writer);
-	buf_release(&h->text);
+	if (h->node->kind == N_SECRET)
+		buf_wipe(&h->text);
+	else
+		buf_release(&h->text);
 	pthread_mutex_destroy(&h->mu);
 	node_put(h->node, 1);
 	free(h);
@@ -99,13 +106,23 @@ static int fill(struct req *r, struct node *n, struct chandle *h, bool reads, bo
 	case N_CFILE:
 		if (writes && !n->cf->store)
 			return err_set(&r->err, EACCES, "'%s' is read-only", file);
+		if (n->cf->grows)
+			return 0;
 		if (reads && !n->cf->show)
 			return err_set(&r->err, EACCES, "'%s' is write-only", file);
-		if (reads)
+		if (reads && !shown_take(n, &who, &h->text))
 			n->cf->show(n->cp, &who, &h->text);
 		return 0;
 	case N_VOLTEXT:
 		return fill_voltext(r, n, h, reads, writes);
+	case N_SOURCE:
+		return sources_open(r, n, &h->text);
+	case N_SECRET:
+		if (secrets_open(r, n, &h->text) < 0)
+			return -r->err.code;
+		h->writes = true;
+		count_writer(n, 1);
+		return 0;
 	case N_DEF:
 		if (!drop_is_definition(&drop_pools, file, name))
 			return -ESTALE;
@@ -252,6 +269,8 @@ void ctl_create(struct req *r)
 		rc = create_in_pools(r, &n);
 	else if (r->node->kind == N_VOLUMES)
 		rc = create_in_volumes(r, &n);
+	else if (r->node->kind == N_SECRETS)
+		rc = secrets_create(r, &n);
 	else
 		rc = err_set(&r->err, EACCES, "no file '%s' can be made here: volumes are made "
 			     "in a running pool's directory, definitions in control/pools",
@@ -292,6 +311,10 @@ void ctl_read(struct req *r)
 
 	if (h->node->kind == N_SCRATCH) {
 		n = scratch_read(h->node->scratch, data, r->size, r->off);
+	} else if (h->node->kind == N_CFILE && h->node->cf->grows) {
+		pthread_mutex_lock(&h->mu);
+		n = events_read(&h->events, data, r->size, r->off);
+		pthread_mutex_unlock(&h->mu);
 	} else {
 		pthread_mutex_lock(&h->mu);
 		if (r->off < h->text.len) {
@@ -304,8 +327,22 @@ void ctl_read(struct req *r)
 	}
 	if (n < 0)
 		req_fail(r, n);
-	else if (req_claim(r))
+	else if (r->moved = n, req_claim(r))
 		fuse_reply_buf(r->fr, data, n);
+}
+
+bool ctl_poll(uint64_t fh, struct fuse_pollhandle *ph)
+{
+	struct chandle *h = (struct chandle *)(uintptr_t)fh;
+	bool ready;
+
+	/* First in the list: what comes now is not missed. */
+	if (ph)
+		poll_wait(&h->waiter, ph);
+	pthread_mutex_lock(&h->mu);
+	ready = events_ready(&h->events);
+	pthread_mutex_unlock(&h->mu);
+	return ready;
 }
 
 /* Each line in turn; the first that fails ends the write. */
@@ -365,6 +402,11 @@ void ctl_write(struct req *r)
 		rc = defwriter_write(h->writer, &who, r->data, r->size, r->off, &r->err);
 		pthread_mutex_unlock(&h->mu);
 		break;
+	case N_SECRET:
+		pthread_mutex_lock(&h->mu);
+		rc = secrets_write(r, h->node, &h->text);
+		pthread_mutex_unlock(&h->mu);
+		break;
 	case N_SCRATCH:
 		if (r->fi.flags & O_APPEND) {
 			struct stat st;
@@ -379,10 +421,8 @@ void ctl_write(struct req *r)
 	}
 	if (rc < 0)
 		req_fail(r, rc);
-	else if (req_claim(r))
+	else if (r->moved = r->size, req_claim(r))
 		fuse_reply_write(r->fr, r->size);
-	if (h->node->kind == N_CFILE && h->node->cp)
-		nodes_forget_stopped(h->node->cp);
 }
 
 void ctl_flush(struct req *r)
@@ -415,7 +455,8 @@ void ctl_lseek(struct req *r)
 	struct stat st;
 
 	caller_of(r, &who);
-	if (h->node->kind == N_VOLTEXT)
+	if (h->node->kind == N_VOLTEXT || h->node->kind == N_SOURCE ||
+	    (h->node->kind == N_CFILE && h->node->cf->size))
 		st.st_size = h->text.len;
 	else
 		node_stat(h->node, &who, &st);
@@ -447,6 +488,18 @@ static int set_def_size(struct req *r, struct chandle *h)
 	return 0;
 }
 
+static int set_secret_size(struct req *r, struct chandle *h)
+{
+	int rc;
+
+	if (!h)
+		return secrets_truncate(r, NULL);
+	pthread_mutex_lock(&h->mu);
+	rc = secrets_truncate(r, &h->text);
+	pthread_mutex_unlock(&h->mu);
+	return rc;
+}
+
 /* Sizes count; modes and times of control files and definitions are accepted,
  * so that cp -a and editors work, and forgotten. */
 int ctl_setsize(struct req *r)
@@ -462,6 +515,8 @@ int ctl_setsize(struct req *r)
 		return 0;
 	case N_DEF: case N_VOLTEXT:
 		return r->to_set & FUSE_SET_ATTR_SIZE ? set_def_size(r, r->held) : 0;
+	case N_SECRET:
+		return r->to_set & FUSE_SET_ATTR_SIZE ? set_secret_size(r, r->held) : 0;
 	default:
 		return 0;
 	}

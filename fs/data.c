@@ -72,6 +72,7 @@ static void io_ended(struct io *io, ssize_t result)
 {
 	struct req *r = (struct req *)((char *)io - offsetof(struct req, io));
 
+	r->moved = result > 0 ? result : 0;
 	if (result < 0) {
 		r->err = io->err;
 		req_fail(r, result);
@@ -127,6 +128,7 @@ static void do_read(struct req *r)
 	}
 	data = thread_buffer(r->size);
 	n = vol_read(r->h->vol, data, r->size, r->off, &r->err);
+	r->moved = n > 0 ? n : 0;
 	loop_answering();
 	if (n < 0)
 		req_fail(r, n);
@@ -175,6 +177,7 @@ static void do_write(struct req *r)
 		return;
 	}
 	n = vol_write(r->h->vol, r->data, r->size, r->off, &r->err);
+	r->moved = n > 0 ? n : 0;
 	loop_answering();
 	if (n < 0)
 		req_fail(r, n);
@@ -193,6 +196,10 @@ void op_write(fuse_req_t fr, fuse_ino_t ino, const char *data, size_t size, off_
 	r->size = size;
 	r->off = off;
 	r->writes = true;
+	if (r->node->kind == N_SECRET) {        /* of which no copy stays: request.c */
+		own_data(r);
+		explicit_bzero((char *)data, size);
+	}
 	/* A verb lasts as long as it lasts, and takes its own pool's places. */
 	if (!r->h && r->node->parent && r->node->parent->queue)
 		r->queue = r->node->parent->queue;
@@ -247,13 +254,50 @@ void op_flush(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* ---- space ---------------------------------------------------------------------------- */
 
+enum { ALLOCATE_STEP = 1 << 30 };
+
+/* In steps, so that it can be given up; what was allocated by then stays. */
+static int preallocate(struct req *r)
+{
+	_cleanup_free_ char *name = node_name(r->node);
+	struct job j = {
+		.progress = &r->progress,
+		.pool = run_name(r->run),
+		.verb = "preallocate",
+		.subject = name,
+	};
+	uint64_t done = 0;
+	int rc = 0;
+
+	atomic_store(&r->progress.total, r->off2);
+	job_begin(&j);
+	while (done < r->off2 && rc == 0) {
+		uint64_t left = r->off2 - done;
+		bool last = left <= ALLOCATE_STEP;
+
+		/* The size changes when there is room for all of it. */
+		rc = vol_allocate(r->h->vol, last ? r->flags : FALLOC_FL_KEEP_SIZE,
+				  r->off + done, last ? left : ALLOCATE_STEP, &r->err);
+		done += last ? left : ALLOCATE_STEP;
+		atomic_store(&r->progress.done, done);
+		req_extend(r, opt.timeout_ms);
+		if (rc == 0 && done < r->off2 && atomic_load(&r->progress.cancel))
+			rc = err_set(&r->err, ECANCELED, "preallocation of '%s' was cancelled",
+				     name);
+	}
+	job_end(&j, rc);
+	return rc;
+}
+
 static void do_fallocate(struct req *r)
 {
+	bool plain = !(r->flags & ~FALLOC_FL_KEEP_SIZE);
 	int rc;
 
 	if (req_refuse_late(r, r->node))
 		return;
-	rc = vol_allocate(r->h->vol, r->flags, r->off, r->off2, &r->err);
+	rc = plain && r->off2 > ALLOCATE_STEP ? preallocate(r) :
+	     vol_allocate(r->h->vol, r->flags, r->off, r->off2, &r->err);
 	if (rc < 0)
 		req_fail(r, rc);
 	else
@@ -322,6 +366,7 @@ static void do_copy(struct req *r)
 	r->fi.flags &= ~O_APPEND;
 	follow_append(r);
 	n = vol_copy(r->h2->vol, r->off2, r->h->vol, r->off, r->size, &r->err);
+	r->moved = n > 0 ? n : 0;
 	if (two)
 		run_leave(&other);
 	r->h->changed = true;

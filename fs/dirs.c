@@ -143,6 +143,21 @@ static void found_link(void *arg, const char *name)
 	keep_child(w->l, w->r, name);
 }
 
+static void found_secret(void *arg, const char *name)
+{
+	struct walk *w = arg;
+
+	keep_child(w->l, w->r, name);
+}
+
+static void found_source(void *arg, const char *type, enum source_kind k)
+{
+	struct walk *w = arg;
+
+	(void)k;
+	keep_child(w->l, w->r, type);
+}
+
 static void keep_files(struct listing *l, struct req *r, enum cdir dir)
 {
 	for (const struct cfile *f = cfiles; f->name; f++)
@@ -171,6 +186,8 @@ static int take(struct listing *l, struct req *r)
 		keep_child(l, r, "pools");
 		keep_child(l, r, "active");
 		keep_child(l, r, "autostart");
+		keep_child(l, r, "secrets");
+		keep_child(l, r, "sources");
 		keep_files(l, r, CDIR_CONTROL);
 		break;
 	case N_POOLS:
@@ -186,6 +203,12 @@ static int take(struct listing *l, struct req *r)
 		return pool_list(run_pool(r->run), found_voltext, &w, &r->err);
 	case N_ACTIVE:
 		cpool_each(found_run, &w);
+		break;
+	case N_SECRETS:
+		secret_each(found_secret, &w);
+		break;
+	case N_SOURCES:
+		source_each(found_source, &w);
 		break;
 	case N_AUTOSTART:
 		cpool_each(found_autostart, &w);

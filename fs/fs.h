@@ -21,7 +21,7 @@
 struct options {
 	char *source, *mountpoint, *rundir;
 	char *extra;                    /* options for the kernel's mount, or NULL */
-	bool foreground, debug, allow_other, fault, passthrough, shrink;
+	bool foreground, debug, allow_other, fault, passthrough, shrink, announce;
 	int readdirplus;                /* 0 off, 1 always, 2 as the kernel guesses */
 	unsigned timeout_ms;            /* for a driver's answer */
 	double cache;                   /* seconds names and attributes are kept */
@@ -40,7 +40,7 @@ enum {
 /* ---- nodes (tree.c) ------------------------------------------------------- */
 
 enum kind {
-	N_ROOT, N_CONTROL, N_POOLS, N_ACTIVE, N_AUTOSTART,      /* fixed directories */
+	N_ROOT, N_CONTROL, N_POOLS, N_ACTIVE, N_AUTOSTART, N_SECRETS,   /* fixed directories */
 	N_CPOOL,                /* control/pools/NAME/ */
 	N_ACTIVEPOOL,           /* control/active/NAME/ */
 	N_POOL,                 /* NAME/ of one run */
@@ -52,6 +52,10 @@ enum kind {
 	N_AUTOLINK,             /* control/autostart/NAME.xml, or a temporary name */
 	N_VOLUMES,              /* control/pools/NAME/volumes/ of one run */
 	N_VOLTEXT,              /* VOLUME.xml or VOLUME.disk in it */
+	N_SECRET,               /* control/secrets/UUID or usage:NAME */
+	N_SOURCES,              /* control/sources/ */
+	N_SOURCEHOSTS,          /* TYPE/ in it */
+	N_SOURCE,               /* a file in one of them */
 };
 
 /* Requests of one pool (or of control/) under way: request.c. */
@@ -87,7 +91,7 @@ struct node {
 	bool linked;                    /* found by its name */
 	struct node *by_id, *by_name;
 	struct scratch *scratch;        /* N_SCRATCH; counted */
-	unsigned writers;               /* N_DEF, N_VOLTEXT: open handles that write */
+	unsigned writers;               /* N_DEF, N_VOLTEXT, N_SECRET: open handles that write */
 
 	/* mu */
 	pthread_mutex_t mu;
@@ -99,6 +103,7 @@ struct node {
 	bool seen_set, cache_good;      /* pages match the file of stamp */
 	struct stamp stamp;
 	atomic_uint late;               /* abandoned writes that may still land */
+	struct shown *shown;            /* N_CFILE: what its lookup has shown */
 };
 
 void tree_init(void);
@@ -116,12 +121,12 @@ void node_rename(struct node *from_dir, const char *from, struct node *to_dir,
 char *node_name(struct node *n);                /* a copy */
 bool node_linked(struct node *n);
 void nodes_forget_attributes(struct run *run);
-/* If cp has stopped, the kernel lets go of its names, and so the driver of its
- * storage. After the answer only. */
-void nodes_forget_stopped(struct cpool *cp);
 /* A definition's node becomes a scratch file's (vim's backup). */
 void node_become_scratch(struct node *n, struct scratch *s);
+/* A number that no node has nor will have. */
+uint64_t node_no_id(void);
 /* The file row or cpool-less attributes of everything but volumes and their texts. */
+/* who NULL: without asking anybody, so that a pool's directory is nobody else's. */
 void node_stat(struct node *n, const struct caller *who, struct stat *st);
 /* Those of a volume's text: asks the driver. ENOENT: there is no such volume. */
 int voltext_stat(struct node *n, struct stat *st, struct err *e);
@@ -140,6 +145,7 @@ void vol_show_stat(struct node *n, struct vol_stat *vs);
 
 /* ---- requests (request.c) -------------------------------------------------- */
 
+struct change_call;
 struct req {
 	fuse_req_t fr;
 	struct fuse_ctx ctx;
@@ -151,6 +157,8 @@ struct req {
 	void (*late)(struct req *);     /* at the deadline instead of ETIMEDOUT */
 	bool writes;                    /* may change data after it was given up */
 	bool names;                     /* the same of what name and name2 mean */
+	char tells;                     /* answered with success, the kernel tells inotify of it:
+	                                 * helper.c's letter */
 	bool reads;                     /* a volume's data, perhaps into the kernel's pages */
 	bool entered;                   /* between run_enter and run_leave */
 	struct call call;
@@ -168,6 +176,7 @@ struct req {
 	int to_set, mode, flags;
 	size_t size;
 	uint64_t off, off2;
+	uint64_t moved;                 /* bytes, once that is known; for the metrics */
 	char *data;
 	bool data_owned, plus;
 	struct flock lock;
@@ -182,6 +191,8 @@ struct req {
 	bool promised;                  /* answered with the promise that it goes on */
 	bool lingers;                   /* answered, and still at work on its names */
 	uint64_t begun, deadline;
+	uint64_t begun_ns;
+	struct metrics *metrics;        /* of node's pool, while node is there */
 	struct req *next, *live_next, **live_link;
 };
 
@@ -190,9 +201,10 @@ struct req {
 struct req *req_new(fuse_req_t fr, fuse_ino_t ino, const char *op);
 /* Runs r->fn now, or queues it. deadline_ms 0: none. */
 void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms);
-/* True for exactly one caller, who then answers. Afterwards r->fr may be used
- * once, for the reply. */
+/* True for exactly one caller, who then answers, with success. Afterwards r->fr may be
+ * used once, for the reply. */
 bool req_claim(struct req *r);
+bool req_claim_failed(struct req *r, int code);         /* answers an error by itself */
 /* Claims and answers. req_fail records r->err when it has a sentence. */
 void req_fail(struct req *r, int negative);
 void req_ok(struct req *r);
@@ -202,10 +214,17 @@ void req_async(struct req *r);
 /* r->io goes to v now: an interrupt cancels it there. */
 void req_set_io(struct req *r, struct vol *v);
 void req_end(struct req *r);
+void req_extend(struct req *r, unsigned deadline_ms);    /* there was progress */
 void requests_init(void);
 unsigned requests_live(void);
+/* The thread that looks at deadlines repeats the number that it was asked last: it
+ * is not stuck. */
+void clock_ask(unsigned number);
+unsigned clock_answered(void);
 /* ETIMEDOUT at once, and true, if n is a volume that takes no I/O now. */
 bool req_refuse_late(struct req *r, struct node *n);
+/* Is a request under way, and not answered, that does what c says? */
+bool req_tells(const struct change_call *c);
 /* EBUSY, and true, if a request that was answered before its end may still make,
  * remove or rename the volume called name in r->node. */
 bool req_refuse_pending(struct req *r, const char *name);
@@ -319,6 +338,64 @@ void ctl_fsync(struct req *r);
 void ctl_lseek(struct req *r);
 int ctl_setsize(struct req *r);
 void ctl_hold(struct req *r, uint64_t fh);      /* r->held */
+bool ctl_poll(uint64_t fh, struct fuse_pollhandle *ph); /* may be read now? takes ph */
+
+/* ---- what a lookup has shown (shown.c) ------------------------------------------- */
+
+bool shown_keeps(const struct cfile *cf);
+void shown_keep(struct node *n, const struct caller *who, struct buf *text);    /* takes text */
+bool shown_take(struct node *n, const struct caller *who, struct buf *text);
+void shown_forget(struct node *n);
+
+/* poll.c: those who wait for control/events */
+struct waiter {
+	struct fuse_pollhandle *ph;     /* NULL: does not wait */
+	struct waiter *next, **link;
+};
+void op_poll(fuse_req_t, fuse_ino_t, struct fuse_file_info *, struct fuse_pollhandle *);
+void poll_wait(struct waiter *w, struct fuse_pollhandle *ph);   /* takes ph */
+void poll_forget(struct waiter *w);
+void poll_wake(void);           /* there are new events */
+
+/* sources.c: control/sources/ */
+struct node *sources_child(struct node *dir, const char *name); /* of control/, too */
+void sources_stat(struct node *n, struct stat *st);     /* its mode */
+int sources_open(struct req *r, struct node *n, struct buf *text);      /* looks now */
+
+/* secret.c: control/secrets/. text: of one open handle, what was written so far; NULL:
+ * there is none. */
+struct node *secrets_child(struct node *dir, const char *name);
+int secrets_create(struct req *r, struct node **out);
+int secrets_open(struct req *r, struct node *n, struct buf *text);
+int secrets_write(struct req *r, struct node *n, struct buf *text);
+int secrets_truncate(struct req *r, struct buf *text);
+int secrets_unlink(struct req *r);
+
+/* announce.c: inotify on the mount, of what did not come through it */
+void announce_begin(void);
+void announce_end(void);                /* before the unmount; bounded */
+/* r->tells: it is about to be answered with success; false: it was answered already. */
+void announce_own(struct req *r, bool yes);
+
+/* helper.c: the process that works on the mount for announce.c */
+#define HELPER_WORD "--announce-changes-of-a-running-poolfs"
+struct change_call {
+	char op;                        /* c d make a file, a directory; u r remove one;
+	                                 * m renames to `to`; t a touch, as of a write; a of
+	                                 * the attributes; l a look, answered as any other */
+	char *dir, *name, *to;          /* dir: below the mount; name "": dir itself */
+};
+int helper_main(const char *mountpoint);
+/* errno, or 0; EPIPE: no helper now. true_answer: it was told what is, because that is
+ * in use. */
+int helper_call(const struct change_call *c, bool *true_answer);
+void helper_end(void);
+void helper_kill(void);
+bool helper_is(const struct fuse_ctx *ctx);
+const char *helper_dir(struct node *n); /* such a dir; NULL: none that is announced */
+/* True: it was the helper's, and has been answered. */
+bool helper_lookup(fuse_req_t fr, fuse_ino_t parent, const char *name);
+bool helper_change(fuse_req_t fr, fuse_ino_t parent, const char *name, char op);
 
 /* guard.c: the trip-wire of .pool */
 void guard_arm(const struct fuse_ctx *ctx);
@@ -336,5 +413,19 @@ bool loop_ended(void);
 void loop_answering(void);
 void loop_working(void);
 void mount_ready(void);         /* the kernel has greeted (main.c) */
+
+/* notify.c: the service manager. Without one they do nothing. */
+void notify_init(void);
+bool notify_wanted(void);
+void notify_send(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void notify_ready(void);
+void notify_reloading(void);
+/* Has a request come through the kernel and been answered within so long? */
+bool notify_await_answer(unsigned ms);
+void notify_tick(void);         /* looks, and tells */
+int notify_pause_ms(void);      /* until the next tick is due; -1: never */
+/* What main() does instead, when its first argument is this word. */
+#define NOTIFY_ASK_MOUNT "--ask-mount"
+int notify_ask_mount(const char *mountpoint);
 
 #endif

@@ -17,10 +17,14 @@
 #include <unistd.h>
 
 enum { EXIT_USAGE = 1, EXIT_SYSTEM = 2, EXIT_INTERRUPT = 8, EXIT_MOUNT = 32 };
-enum { END_MS = 5000 };                 /* what a stop waits for requests under way */
+enum {
+	END_MS = 5000,                  /* what a stop waits for requests under way */
+	READY_MS = 30000,               /* the kernel's first request; until the mount answers */
+};
 
 struct options opt = {
 	.passthrough = true,
+	.announce = true,
 	.readdirplus = 2,
 	.timeout_ms = 30000,
 	.cache = 0.05,
@@ -40,6 +44,7 @@ static const char help[] =
 	"\n"
 	"Options for -o:\n"
 	"  allow_other        other users may use the mount; the kernel checks permissions\n"
+	"  noannounce         inotify on the mount sees only what comes through it\n"
 	"  nopassthrough      data always goes through the daemon\n"
 	"  readdirplus=MODE   off, auto (default) or always\n"
 	"  rundir=DIR         state of this boot (default: /run/poolfs or $XDG_RUNTIME_DIR/poolfs)\n"
@@ -104,6 +109,8 @@ static int option(const char *o)
 		opt.allow_other = true;
 	else if (!strcmp(o, "nopassthrough"))
 		opt.passthrough = false;
+	else if (!strcmp(o, "noannounce"))
+		opt.announce = false;
 	else if (!strcmp(o, "passthrough"))
 		opt.passthrough = true;
 	else if (!strcmp(o, "shrink"))
@@ -255,7 +262,7 @@ static bool await_ready(void)
 	bool yes;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 30;
+	until.tv_sec += READY_MS / 1000;
 	pthread_mutex_lock(&ready_mu);
 	while (!ready && !pthread_cond_timedwait(&ready_cv, &ready_mu, &until))
 		;
@@ -311,6 +318,7 @@ static void close_terminal(void)
 static int fail(int code, const struct err *e)
 {
 	fprintf(stderr, "poolfs: %s\n", e->text);
+	notify_send("STATUS=%s\nERRNO=%d", e->text, e->code);
 	tell_parent(code);
 	return code;
 }
@@ -338,11 +346,46 @@ static void wait_for_requests(void)
 	}
 }
 
+/* ---- signals ---------------------------------------------------------------------- */
+
+/* A hangup ends what stays in front of a terminal; else it is a word from the service
+ * manager, or from who has changed a definition by hand. */
+static bool terminal_has(void)
+{
+	int fd = opt.foreground ? open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static int signal_wait(const sigset_t *signals)
+{
+	for (;;) {
+		int pause = notify_pause_ms(), sig;
+		struct timespec t = { pause / 1000, pause % 1000 * 1000000L };
+
+		sig = sigtimedwait(signals, NULL, pause < 0 ? NULL : &t);
+		if (sig > 0)
+			return sig;
+		if (errno == EAGAIN)
+			notify_tick();
+	}
+}
+
+static void wait_for_end(const sigset_t *signals, bool terminal)
+{
+	while (signal_wait(signals) == SIGHUP && !terminal) {
+		notify_reloading();
+		control_reload(notify_ready);
+	}
+}
+
 static int serve(sigset_t *signals)
 {
+	bool terminal = terminal_has(), left;
 	struct control_options c = { .source = opt.source, .rundir = opt.rundir };
 	struct err e = { 0 };
-	int sig;
 
 	if (absolute_mountpoint(&e) < 0)
 		return fail(EXIT_MOUNT, &e);
@@ -356,10 +399,12 @@ static int serve(sigset_t *signals)
 		return fail(EXIT_MOUNT, &e);
 	}
 	requests_init();
+	announce_begin();
 	loop_run();
 	control_begin();
-	if (!await_ready()) {
-		err_set(&e, ETIMEDOUT, "the kernel has not begun to use the mount");
+	if (!await_ready() || (notify_wanted() && !notify_await_answer(READY_MS))) {
+		err_set(&e, ETIMEDOUT, "the mount does not answer");
+		announce_end();
 		mount_end();
 		return fail(EXIT_MOUNT, &e);
 	}
@@ -368,15 +413,21 @@ static int serve(sigset_t *signals)
 		close_terminal();
 	}
 	tell_parent(0);
-	do
-		sigwait(signals, &sig);
-	while (sig == SIGHUP && !opt.foreground);
+	notify_ready();
+	wait_for_end(signals, terminal);
+	notify_send("STOPPING=1\nSTATUS=waiting for requests under way");
+	announce_end();
 	mount_end();
 	wait_for_requests();
 	control_end();
+	left = backends_end();
 	log_line("", "", 0, "poolfs ends");
 	if (requests_live()) {          /* something hangs: do not wait for it */
 		mount_cut();
+		_exit(0);
+	}
+	if (left) {
+		fflush(NULL);
 		_exit(0);
 	}
 	return 0;
@@ -385,8 +436,13 @@ static int serve(sigset_t *signals)
 int main(int argc, char **argv)
 {
 	sigset_t signals;
-	int rc = parse(argc, argv);
+	int rc;
 
+	if (argc == 3 && !strcmp(argv[1], HELPER_WORD))
+		return helper_main(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], NOTIFY_ASK_MOUNT))
+		return notify_ask_mount(argv[2]);
+	rc = parse(argc, argv);
 	if (rc)
 		return rc;
 	default_source();
@@ -402,6 +458,7 @@ int main(int argc, char **argv)
 	umask(0);
 	raise_limits();
 	log_open(LOG_TO_STDERR, opt.debug);
+	notify_init();
 	rc = serve(&signals);
 	fflush(NULL);
 	return rc;

@@ -37,11 +37,12 @@ static void detach(const char *mountpoint)
 
 static int check_mountpoint(struct err *e)
 {
-	struct stat st;
+	struct statx st;
 
 	for (int i = 0; i < 8; i++) {
-		if (stat(opt.mountpoint, &st) == 0)
-			return S_ISDIR(st.st_mode) ? 0
+		/* Past the kernel's cache, which still knows the root of a dead mount. */
+		if (statx(AT_FDCWD, opt.mountpoint, AT_STATX_FORCE_SYNC, STATX_TYPE, &st) == 0)
+			return S_ISDIR(st.stx_mode) ? 0
 				: err_set(e, ENOTDIR, "mount point '%s' is no directory",
 					  opt.mountpoint);
 		if (errno != ENOTCONN && errno != ECONNABORTED)

@@ -36,7 +36,7 @@ static void in_progress(struct req *r)
 {
 	struct err e = { 0 };
 
-	if (!req_claim(r))
+	if (!req_claim_failed(r, EINPROGRESS))
 		return;
 	req_lingers(r);
 	err_set(&e, EINPROGRESS, "%s of '%s' takes longer and goes on", r->op, r->name);
@@ -60,8 +60,7 @@ static void reply_started(struct req *r)
 	bool active = r->node->kind == N_ACTIVE;
 	struct cpool *cp = cpool_find(r->name);
 	struct run *run = cp ? cpool_run(cp) : NULL;
-	struct caller who;
-	struct stat st;
+	struct fuse_entry_param e = { .attr_timeout = 0 };
 	struct node *n;
 
 	if (!run) {
@@ -72,9 +71,12 @@ static void reply_started(struct req *r)
 	}
 	n = active ? node_child(r->node, N_ACTIVEPOOL, r->name, 0, NULL, cp, NULL)
 		   : node_child(r->node, N_POOL, r->name, 0, run, NULL, NULL);
-	caller_of(r, &who);
-	node_stat(n, &who, &st);
-	reply_node(r, n, &st);
+	/* mkdir(2) shows no attributes: who looks asks the driver, not who starts. */
+	node_stat(n, NULL, &e.attr);
+	e.ino = n->id;
+	e.entry_timeout = node_timeout(n, true);
+	if (!req_claim(r) || fuse_reply_entry(r->fr, &e))
+		node_put(n, 1);
 	run_put(run);
 	cpool_put(cp);
 }
@@ -116,11 +118,18 @@ static void do_mkdir(struct req *r)
 
 void op_mkdir(fuse_req_t fr, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	struct req *r = named(fr, parent, name, "start");
+	struct req *r;
 
 	(void)mode;
+	if (helper_change(fr, parent, name, 'd'))
+		return;
+	r = named(fr, parent, name, "start");
 	if (!r)
 		return;
+	if (r->node->kind == N_ROOT || r->node->kind == N_ACTIVE)
+		r->tells = 'd';
+	else
+		r->op = "mkdir";        /* which is refused */
 	r->run = NULL;
 	r->queue = control_queue;
 	r->late = reply_started;
@@ -156,16 +165,22 @@ static void do_rmdir(struct req *r)
 		node_unlink(r->node, r->name);
 	}
 	done(r, rc);
-	nodes_forget_stopped(cp);
 	cpool_put(cp);
 }
 
 void op_rmdir(fuse_req_t fr, fuse_ino_t parent, const char *name)
 {
-	struct req *r = named(fr, parent, name, "stop");
+	struct req *r;
 
+	if (helper_change(fr, parent, name, 'r'))
+		return;
+	r = named(fr, parent, name, "stop");
 	if (!r)
 		return;
+	if (r->node->kind == N_ROOT || r->node->kind == N_ACTIVE)
+		r->tells = 'r';
+	else
+		r->op = "rmdir";
 	r->run = NULL;
 	r->queue = control_queue;
 	r->late = in_progress;
@@ -202,6 +217,15 @@ static int unlink_voltext(struct req *r)
 		       r->name, run_name(r->run), volume);
 }
 
+/* One that succeeds is counted among those of control/. */
+static int undefine(const char *pool, struct req *r)
+{
+	int rc = cpool_undefine(pool, &r->err);
+
+	metrics_count_named(pool, "undefine", -rc, now_ns() - r->begun_ns);
+	return rc;
+}
+
 static int unlink_here(struct req *r)
 {
 	char pool[256];
@@ -213,7 +237,7 @@ static int unlink_here(struct req *r)
 		return vol_remove(run_pool(r->run), r->name, &r->err);
 	case N_POOLS:
 		if (drop_is_definition(&drop_pools, r->name, pool))
-			return cpool_undefine(pool, &r->err);
+			return undefine(pool, r);
 		if (cfile_find(CDIR_POOL, r->name))
 			return -EPERM;
 		return scratch_unlink(&drop_pools, r->name, &r->err);
@@ -227,6 +251,8 @@ static int unlink_here(struct req *r)
 		if (autostart_name(r->name, pool) < 0)
 			return -ENOENT;
 		return cpool_set_autostart(pool, false, &r->err);
+	case N_SECRETS:
+		return secrets_unlink(r);
 	default:
 		return err_set(&r->err, EPERM, "'%s' cannot be removed", r->name);
 	}
@@ -254,10 +280,15 @@ static void do_unlink(struct req *r)
 
 void op_unlink(fuse_req_t fr, fuse_ino_t parent, const char *name)
 {
-	struct req *r = named(fr, parent, name, "delete");
+	struct req *r;
 
+	if (helper_change(fr, parent, name, 'u'))
+		return;
+	r = named(fr, parent, name, "delete");
 	if (!r)
 		return;
+	if (r->node->kind == N_POOL)
+		r->tells = 'u';
 	if (!strcmp(name, ".pool")) {
 		r->run = NULL;
 		r->queue = control_queue;
@@ -355,6 +386,9 @@ static int rename_here(struct req *r)
 		return rename_definition(r);
 	case N_AUTOSTART:
 		return autolink_rename(r);
+	case N_SECRETS:
+		return err_set(&r->err, EPERM, "a secret cannot be renamed: write it under its "
+			       "new name, and rm '%s'", r->name);
 	default:
 		return err_set(&r->err, EPERM, "'%s' cannot be renamed", r->name);
 	}
@@ -370,10 +404,15 @@ static void do_rename(struct req *r)
 void op_rename(fuse_req_t fr, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
 	       const char *to, unsigned flags)
 {
-	struct req *r = named(fr, parent, name, "rename");
+	struct req *r;
 
+	if (helper_change(fr, parent, name, 'm'))
+		return;
+	r = named(fr, parent, name, "rename");
 	if (!r)
 		return;
+	if (r->node->kind == N_POOL)
+		r->tells = 'm';
 	r->name2 = xstrdup(to);
 	r->flags = flags;
 	r->node2 = node_by_id(to_parent);
@@ -622,11 +661,16 @@ static void do_mknod(struct req *r)
 
 void op_mknod(fuse_req_t fr, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
 {
-	struct req *r = named(fr, parent, name, "create");
+	struct req *r;
 
 	(void)dev;
+	if (helper_change(fr, parent, name, 'c'))
+		return;
+	r = named(fr, parent, name, "create");
 	if (!r)
 		return;
+	if (r->node->kind == N_POOL)
+		r->tells = 'c';
 	r->mode = mode;
 	r->names = true;
 	req_run(r, do_mknod, LOCKED_MS);

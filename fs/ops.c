@@ -21,9 +21,12 @@ double node_timeout(struct node *n, bool name)
 {
 	switch ((enum kind)n->kind) {
 	case N_ROOT: case N_CONTROL: case N_POOLS: case N_ACTIVE: case N_AUTOSTART:
+	case N_SECRETS:
 		return 3600;
 	case N_GUARD:
 		return n->parent->kind == N_POOL ? 1 : 3600;
+	case N_CFILE:
+		return name && n->cf->grows ? 3600 : 0;
 	case N_POOL:
 		return name ? 1 : opt.cache;
 	case N_VOL:
@@ -49,14 +52,15 @@ void reply_node(struct req *r, struct node *n, const struct stat *st)
 
 static bool has_guard(enum kind k)
 {
-	return k == N_ROOT || k == N_CONTROL || k == N_POOLS || k == N_AUTOSTART || k == N_POOL;
+	return k == N_ROOT || k == N_CONTROL || k == N_POOLS || k == N_AUTOSTART ||
+	       k == N_SECRETS || k == N_POOL;
 }
 
 static struct node *fixed_child(struct node *dir, const char *name)
 {
 	struct node *n = node_find(dir, name);
 
-	if (n && n->kind <= N_AUTOSTART)
+	if (n && n->kind <= N_SECRETS)
 		return n;
 	if (n)
 		node_put(n, 1);
@@ -180,8 +184,13 @@ static struct node *control_child(struct node *dir, const char *name)
 			return child_of_cpool(dir, name);
 		cf = cfile_find(dir->kind == N_CONTROL ? CDIR_CONTROL : CDIR_POOL, name);
 		if (!cf || (cf->exists && !cf->exists()))
-			return NULL;
+			return sources_child(dir, name);
 		return node_child(dir, N_CFILE, name, 0, NULL, dir->cp, cf);
+	case N_SECRETS:
+		return secrets_child(dir, name);
+	case N_SOURCES:
+	case N_SOURCEHOSTS:
+		return sources_child(dir, name);
 	case N_AUTOSTART: {
 		size_t len = strlen(name);
 		_cleanup_free_ char *pool = xstrdup(name);
@@ -273,8 +282,11 @@ static void do_lookup(struct req *r)
 
 static void op_lookup(fuse_req_t fr, fuse_ino_t parent, const char *name)
 {
-	struct req *r = req_new(fr, parent, "lookup");
+	struct req *r;
 
+	if (helper_lookup(fr, parent, name))
+		return;
+	r = req_new(fr, parent, "lookup");
 	if (!r)
 		return;
 	r->name = xstrdup(name);
@@ -481,7 +493,7 @@ static void do_setattr(struct req *r)
 		if (rc > 0)
 			return;
 		break;
-	case N_CFILE: case N_DEF: case N_SCRATCH: case N_VOLTEXT:
+	case N_CFILE: case N_DEF: case N_SCRATCH: case N_VOLTEXT: case N_SECRET:
 		rc = ctl_setsize(r);
 		break;
 	default:
@@ -498,10 +510,17 @@ static void do_setattr(struct req *r)
 static void op_setattr(fuse_req_t fr, fuse_ino_t ino, struct stat *attr, int to_set,
 		       struct fuse_file_info *fi)
 {
-	struct req *r = req_new(fr, ino, "setattr");
+	struct req *r;
 
+	if (helper_is(fuse_req_ctx(fr))) {      /* nothing is changed */
+		op_getattr(fr, ino, fi);
+		return;
+	}
+	r = req_new(fr, ino, "setattr");
 	if (!r)
 		return;
+	if (r->node->kind == N_VOL && to_set & FUSE_SET_ATTR_SIZE)
+		r->tells = 't';
 	no_driver(r);
 	r->attr = *attr;
 	r->to_set = to_set;
@@ -570,6 +589,8 @@ static void op_create(fuse_req_t fr, fuse_ino_t parent, const char *name, mode_t
 		return;
 	r->name = xstrdup(name);
 	r->names = true;
+	if (r->node->kind == N_POOL)
+		r->tells = 'c';
 	r->mode = mode;
 	r->fi = *fi;
 	req_run(r, r->node->kind == N_POOL ? vol_create_request : ctl_create, LOCKED_MS);
@@ -577,11 +598,14 @@ static void op_create(fuse_req_t fr, fuse_ino_t parent, const char *name, mode_t
 
 static void op_release(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct req *r = req_new(fr, ino, "close");
+	struct req *r = req_new(fr, ino, "release");
 
 	if (!r)
 		return;
 	r->fi = *fi;
+	if (r->node->kind == N_VOL &&
+	    (((struct handle *)(uintptr_t)fi->fh)->flags & O_ACCMODE) != O_RDONLY)
+		r->tells = 't';
 	r->run = NULL;                  /* a stopped pool's too */
 	req_run(r, r->node->kind == N_VOL ? vol_release_request : ctl_release, 0);
 }
@@ -635,4 +659,5 @@ const struct fuse_lowlevel_ops poolfs_ops = {
 	.fallocate = op_fallocate,
 	.copy_file_range = op_copy_file_range,
 	.lseek = op_lseek,
+	.poll = op_poll,
 };

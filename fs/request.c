@@ -23,6 +23,7 @@ static struct req *live;                /* with a deadline, or interruptible */
 static unsigned live_count;
 static atomic_uint lingering;           /* requests that still work on names */
 static bool clock_asleep;
+static unsigned clock_question, clock_reply;
 static _Thread_local struct queue *serving;     /* whose requests this thread works on */
 
 bool thread_may_block(void)
@@ -88,6 +89,9 @@ struct req *req_new(fuse_req_t fr, fuse_ino_t ino, const char *op)
 	r->queue = queue_of(n);
 	r->op = op;
 	r->refs = 1;
+	r->begun_ns = now_ns();
+	if (n->kind == N_POOL || n->kind == N_VOL)
+		r->metrics = cpool_metrics(run_cpool(n->run));
 	return r;
 }
 
@@ -101,6 +105,8 @@ static void req_put(struct req *r)
 		handle_put(r->h2);
 	if (r->held)
 		r->held_put(r->held);
+	if (r->data_owned && r->node->kind == N_SECRET)
+		explicit_bzero(r->data, r->size);
 	if (r->node2)
 		node_put(r->node2, 1);
 	node_put(r->node, 1);
@@ -111,13 +117,38 @@ static void req_put(struct req *r)
 	free(r);
 }
 
-bool req_claim(struct req *r)
+/* It is about to be answered so. Before the answer: who has it finds it counted. */
+static void count(struct req *r, int code)
 {
-	if (atomic_exchange(&r->answered, true))
+	uint64_t ns = now_ns() - r->begun_ns;
+
+	if (!strcmp(r->op, "start") || !strcmp(r->op, "stop"))
+		metrics_count_named(r->name, r->op, code, ns);
+	else
+		metrics_count(r->metrics, r->to_set & FUSE_SET_ATTR_SIZE ? "truncate" : r->op,
+			      code, code ? 0 : r->moved, ns);
+}
+
+bool req_claim_failed(struct req *r, int code)
+{
+	bool tells = r->tells && !code;
+
+	if (tells)                      /* before: see announce.c */
+		announce_own(r, true);
+	if (atomic_exchange(&r->answered, true)) {
+		if (tells)
+			announce_own(r, false);
 		return false;
+	}
 	/* Waits for an interrupt callback that is just running. */
 	fuse_req_interrupt_func(r->fr, NULL, NULL);
+	count(r, code);
 	return true;
+}
+
+bool req_claim(struct req *r)
+{
+	return req_claim_failed(r, 0);
 }
 
 /* It was answered, and what it does to a name of a pool may still come. */
@@ -196,6 +227,7 @@ static void on_interrupt(fuse_req_t fr, void *data)
 	}
 	atomic_fetch_add(&r->refs, 1);
 	if (!atomic_exchange(&r->answered, true)) {
+		count(r, EINTR);
 		given_up(r);
 		fuse_reply_err(fr, EINTR);
 	}
@@ -208,7 +240,7 @@ static void register_interrupt(struct req *r)
 	came_first = false;
 	fuse_req_interrupt_func(r->fr, on_interrupt, r);
 	registering = NULL;
-	if (came_first && req_claim(r)) {
+	if (came_first && req_claim_failed(r, EINTR)) {
 		given_up(r);
 		fuse_reply_err(r->fr, EINTR);
 	}
@@ -244,7 +276,7 @@ void req_fail(struct req *r, int negative)
 	assert(negative < 0);
 	if (r->err.text[0])
 		req_report(r);
-	if (req_claim(r))
+	if (req_claim_failed(r, -negative))
 		fuse_reply_err(r->fr, -negative);
 }
 
@@ -258,7 +290,7 @@ void req_ok(struct req *r)
 
 static void live_add(struct req *r, unsigned deadline_ms)
 {
-	r->begun = now_ms();
+	r->begun = r->begun_ns / 1000000;
 	r->deadline = deadline_ms ? r->begun + deadline_ms : 0;
 	register_interrupt(r);          /* first: the clock may answer it from here on */
 	pthread_mutex_lock(&live_mu);
@@ -268,6 +300,7 @@ static void live_add(struct req *r, unsigned deadline_ms)
 		live->live_link = &r->live_next;
 	live = r;
 	live_count++;
+	metrics_under_way(r->metrics, 1);
 	if (clock_asleep && r->deadline)
 		pthread_cond_signal(&live_cv);
 	pthread_mutex_unlock(&live_mu);
@@ -285,6 +318,15 @@ static void live_remove(struct req *r)
 	if (r->live_next)
 		r->live_next->live_link = r->live_link;
 	live_count--;
+	metrics_under_way(r->metrics, -1);
+	pthread_mutex_unlock(&live_mu);
+}
+
+void req_extend(struct req *r, unsigned deadline_ms)
+{
+	pthread_mutex_lock(&live_mu);
+	if (r->deadline)
+		r->deadline = now_ms() + deadline_ms;
 	pthread_mutex_unlock(&live_mu);
 }
 
@@ -307,7 +349,7 @@ static void expire(struct req *r)
 		r->late(r);
 		return;
 	}
-	if (!req_claim(r))
+	if (!req_claim_failed(r, ETIMEDOUT))
 		return;
 	given_up(r);
 	if (!r->run)
@@ -335,6 +377,7 @@ static void *clock_run(void *arg)
 		bool waiting = false;
 		uint64_t now = now_ms();
 
+		clock_reply = clock_question;
 		for (struct req *r = live; r && n < 64; r = r->live_next) {
 			if (!r->deadline)
 				continue;
@@ -361,13 +404,32 @@ static void *clock_run(void *arg)
 		pthread_mutex_lock(&live_mu);
 		if (idle >= 20) {
 			clock_asleep = true;
-			while (!live)
+			while (!live) {
+				clock_reply = clock_question;
 				pthread_cond_wait(&live_cv, &live_mu);
+			}
 			clock_asleep = false;
 			idle = 0;
 		}
 	}
 	return NULL;
+}
+
+void clock_ask(unsigned number)
+{
+	pthread_mutex_lock(&live_mu);
+	clock_question = number;
+	if (clock_asleep)
+		pthread_cond_signal(&live_cv);
+	pthread_mutex_unlock(&live_mu);
+}
+
+unsigned clock_answered(void)
+{
+	pthread_mutex_lock(&live_mu);
+	unsigned number = clock_reply;
+	pthread_mutex_unlock(&live_mu);
+	return number;
 }
 
 void requests_init(void)
@@ -542,6 +604,22 @@ void req_end(struct req *r)
 	if (next && !thread_run(serve_thread, next))
 		serve(next);
 	node_put(keep, 1);
+}
+
+bool req_tells(const struct change_call *c)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&live_mu);
+	for (struct req *o = live; o && !found; o = o->live_next) {
+		const char *dir = o->tells == c->op && o->name && !atomic_load(&o->answered) ?
+			helper_dir(o->node) : NULL;
+
+		found = dir && !strcmp(dir, c->dir) && !strcmp(o->name, c->name) &&
+			(!c->to || (o->name2 && !strcmp(o->name2, c->to)));
+	}
+	pthread_mutex_unlock(&live_mu);
+	return found;
 }
 
 /* Only what came before r: that is not waiting in the queue for r's place. */

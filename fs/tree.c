@@ -119,6 +119,7 @@ void tree_init(void)
 {
 	static const struct { enum kind k; const char *name; } fixed[] = {
 		{ N_POOLS, "pools" }, { N_ACTIVE, "active" }, { N_AUTOSTART, "autostart" },
+		{ N_SECRETS, "secrets" },
 	};
 	struct node *root, *control;
 
@@ -128,6 +129,14 @@ void tree_init(void)
 	link_locked(control);
 	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
 		link_locked(make_locked(control, fixed[i].k, fixed[i].name));
+}
+
+uint64_t node_no_id(void)
+{
+	pthread_mutex_lock(&tree_mu);
+	uint64_t id = next_id++;
+	pthread_mutex_unlock(&tree_mu);
+	return id;
 }
 
 struct node *node_by_id(fuse_ino_t id)
@@ -186,6 +195,7 @@ void node_put(struct node *n, uint64_t times)
 			scratch_put(n->scratch);
 		if (n->lockers)
 			locks_free(n);
+		shown_forget(n);
 		queue_free(n->queue);
 		drop_volumes_free(n->drop);
 		pthread_mutex_destroy(&n->mu);
@@ -209,10 +219,13 @@ struct node *node_find(struct node *parent, const char *name)
 struct node *node_child(struct node *parent, enum kind k, const char *name, uint64_t ident,
 			struct run *run, struct cpool *cp, const struct cfile *cf)
 {
+	/* Writers of one node wait for each other, and tail -F for a new number. What
+	 * the kernel knows by its number it looks up once for an open, not twice. */
+	bool fresh = k == N_CFILE && !cf->grows && !shown_keeps(cf);
 	struct node *n;
 
 	pthread_mutex_lock(&tree_mu);
-	n = k == N_CFILE ? NULL : find_locked(parent, name);
+	n = fresh ? NULL : find_locked(parent, name);
 	if (n && (n->kind != k || n->ident != ident || n->run != run || n->cp != cp)) {
 		unlink_locked(n);
 		n = NULL;
@@ -229,7 +242,7 @@ struct node *node_child(struct node *parent, enum kind k, const char *name, uint
 			n->queue = queue_new(POOL_THREADS_MAX);
 		if (k == N_VOLUMES)
 			n->drop = drop_volumes_new(run);
-		if (k != N_CFILE)
+		if (!fresh)
 			link_locked(n);
 	}
 	pthread_mutex_unlock(&tree_mu);
@@ -324,27 +337,6 @@ void nodes_forget_attributes(struct run *run)
 	free(ids);
 }
 
-/* The kernel locks the directory of each name for it: only after the answer. */
-void nodes_forget_stopped(struct cpool *cp)
-{
-	const char *name = cpool_name(cp);
-	struct run *run = cpool_run(cp);
-	uint64_t dir = 0;
-
-	if (!run) {
-		pthread_mutex_lock(&tree_mu);
-		for (size_t i = 0; i < buckets && !dir; i++)
-			for (struct node *v = by_id[i]; v && !dir; v = v->by_id)
-				if (v->kind == N_VOLUMES && v->cp == cp)
-					dir = v->parent->id;
-		pthread_mutex_unlock(&tree_mu);
-		if (dir)
-			fuse_lowlevel_notify_inval_entry(session, dir, "volumes", 7);
-		fuse_lowlevel_notify_inval_entry(session, FUSE_ROOT_ID, name, strlen(name));
-	}
-	run_put(run);
-}
-
 const struct drop *node_drop(struct node *dir)
 {
 	return dir->kind == N_POOLS ? &drop_pools : dir->kind == N_VOLUMES ? dir->drop : NULL;
@@ -386,10 +378,12 @@ static uint64_t plain_ino(struct node *n, const char *name)
 		if (n->parent->kind == N_POOL)
 			return (uint64_t)run_serial(n->parent->run) << 48 | 2;
 		return 2 + n->parent->kind;
-	case N_CONTROL: case N_POOLS: case N_ACTIVE: case N_AUTOSTART:
+	case N_CONTROL: case N_POOLS: case N_ACTIVE: case N_AUTOSTART: case N_SECRETS:
 		return 32 + n->kind;
 	case N_POOL:
 		return (uint64_t)run_serial(n->run) << 48 | 3;
+	case N_SOURCE:                  /* a host's name may come twice */
+		return name_ino(N_SOURCE, n->parent->name, name);
 	default:
 		return name_ino(n->kind, pool, name);
 	}
@@ -400,7 +394,6 @@ static void pool_dir_stat(struct node *n, struct stat *st)
 	struct pool_usage u;
 
 	/* Not known yet, and perhaps private: nobody else's for now. */
-	st->st_mode = S_IFDIR | 0700;
 	if (!run_usage(n->run, 100, &u))
 		return;
 	st->st_mode = S_IFDIR | 0755;
@@ -453,19 +446,38 @@ void node_stat(struct node *n, const struct caller *who, struct stat *st)
 	case N_CPOOL: case N_ACTIVEPOOL: case N_VOLUMES:
 		st->st_mode = S_IFDIR | 0755;   /* st_nlink 1: "not counted" */
 		break;
+	case N_SECRETS:
+		st->st_mode = S_IFDIR | 0700;
+		break;
+	case N_SECRET:                  /* its length is a hint, too */
+		st->st_mode = S_IFREG | 0200;
+		break;
+	case N_SOURCES: case N_SOURCEHOSTS: case N_SOURCE:
+		sources_stat(n, st);
+		break;
 	case N_POOL:
 		st->st_nlink = 2;
-		pool_dir_stat(n, st);
+		st->st_mode = S_IFDIR | 0700;
+		if (who)
+			pool_dir_stat(n, st);
 		break;
 	case N_GUARD:
 		guard_text(n, &b);
 		text_stat(b.data, S_IFREG | 0444, st);
 		break;
 	case N_CFILE:
-		if (n->cf->show)
-			n->cf->show(n->cp, who, &b);
 		st->st_mode = S_IFREG | n->cf->mode;
-		st->st_size = b.len;
+		if (n->cf->grows) {
+			st->st_size = events_size(&st->st_mtim);
+			if (!st->st_mtim.tv_sec)
+				st->st_mtim = born;
+			st->st_ctim = st->st_mtim;
+			break;
+		}
+		if (n->cf->show && !n->cf->size)
+			n->cf->show(n->cp, who, &b);
+		st->st_size = n->cf->size ? n->cf->size() : b.len;
+		shown_keep(n, who, &b);
 		clock_gettime(CLOCK_REALTIME, &st->st_mtim);
 		st->st_ctim = st->st_mtim;
 		break;

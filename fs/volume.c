@@ -73,6 +73,7 @@ static struct handle *handle_new(struct req *r, struct node *n, struct vol *v,
 	h->refs = 1;
 	h->flags = r->fi.flags;
 	h->opened = vs->st.st_ctim;
+	v->shrink = opt.shrink;
 	run_opened(n->run, &h->holder, name, r->ctx.pid);
 	pthread_mutex_lock(&n->mu);
 	decide_locked(n, v);

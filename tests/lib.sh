@@ -22,6 +22,7 @@ chmod 755 "$T"
 M=$T/mnt C=$T/mnt/control SRC=$T/source RUN=$T/run DATA=$T/data LOG=$T/log
 mkdir "$M" "$DATA"
 pf_pid='' pf_args=() tap_count=0 tap_failed=0 tap_done=
+pf_at_end=() # functions that clean up behind the daemon
 
 # ---- TAP ---------------------------------------------------------------------
 
@@ -254,7 +255,7 @@ pf_watch() {
 }
 
 pf_finish() {
-	local rc=$? loop mount
+	local rc=$? loop mount function
 	trap - EXIT
 	trap '' TERM INT HUP
 	cd /
@@ -268,6 +269,7 @@ pf_finish() {
 		losetup -d "${loop%:}"
 	done < <(losetup -a 2>/dev/null | grep -F -- "$T/")
 	[ -z "$pf_pid" ] || pf_wait_end 10
+	for function in ${pf_at_end[@]+"${pf_at_end[@]}"}; do "$function"; done
 	if grep -qF -- " $T/" /proc/self/mountinfo; then
 		echo "# a mount is left below $T" >&2
 		exit 1

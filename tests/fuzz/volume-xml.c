@@ -21,6 +21,8 @@
 	} \
 } while (0)
 
+static const struct pool_def pool = { .type = "rbd" };
+
 static void print_again(const struct volume_def *v)
 {
 	_cleanup_buf_ struct buf once = {0}, twice = {0}, disk = {0};
@@ -37,7 +39,7 @@ static void print_again(const struct volume_def *v)
 	must(once.len == twice.len && !memcmp(once.data, twice.data, once.len));
 	d = again.d;
 	d.target.path = again.name;
-	volume_disk_format(&d, &disk);
+	volume_disk_format(&pool, &d, &disk);
 	volume_def_release(&again);
 }
 
@@ -63,7 +65,7 @@ static void print_bytes(const char *data, size_t len)
 	};
 
 	volume_format(text, &d, &xml);
-	volume_disk_format(&d, &disk);
+	volume_disk_format(&pool, &d, &disk);
 	must(whole(&xml) && whole(&disk));
 }
 

@@ -2,10 +2,11 @@
 /*
  * fsx.c - random operations on two volumes against shadows in memory.
  *
- *   fsx [-s SEED] [-n OPS] [-t SECONDS] [-l BYTES] [-r REALDIR] DIR NAME
+ *   fsx [-b] [-s SEED] [-n OPS] [-t SECONDS] [-l BYTES] [-r REALDIR] DIR NAME
  *
  * Works on DIR/NAME.a and DIR/NAME.b; REALDIR is the directory behind DIR.
- * Called by the cases fsx-*, and by tests/soak. One seed is one sequence of
+ * -b: volumes that no write extends and that shrink only while nobody has them open.
+ * Called by the cases fsx-* and rbd-fsx, and by tests/soak. One seed is one sequence of
  * operations. At the first wrong byte, size or errno it prints where, the last
  * 50 operations and the seed, and exits 1. It never touches other files.
  */
@@ -41,7 +42,7 @@ static size_t limit = 256 << 10;
 static char *buf;
 static uint64_t seed, state;
 static long count;
-static bool no_zero, no_punch;
+static bool no_zero, no_punch, block;
 
 static struct past {
 	long number;
@@ -217,11 +218,26 @@ static int some_handle(void)
 	return below(2) ? MAIN : OTHER;
 }
 
+/* Up to where something may be written. */
+static size_t room(void)
+{
+	return block ? cur->size : limit;
+}
+
+static void close_all(struct file *f)
+{
+	for (int h = 0; h < HANDLES; h++) {
+		if (close(f->fd[h]))
+			bad("close of %s: %s", f->name, strerror(errno));
+		f->fd[h] = -1;
+	}
+}
+
 /* ---- operations: each notes what it will do, does it, and follows in the shadow ----- */
 
 static void do_write(void)
 {
-	size_t off = some_offset(limit - 1), len = some_length(limit - off);
+	size_t off = some_offset(room() - 1), len = some_length(room() - off);
 	int h = some_handle();
 
 	note(h, off, len, 0);
@@ -239,7 +255,7 @@ static void do_append(void)
 	int fd = cur->fd[OTHER];
 
 	note(OTHER, off, len, how);
-	if (!len)
+	if (!len || block)
 		return;
 	fill(len);
 	if (how == OWN)
@@ -291,11 +307,13 @@ static void do_direct_read(void)
 
 static void do_direct_write(void)
 {
-	size_t off = below(limit / PAGE) * PAGE, len = PAGE * (1 + below(32));
+	size_t off = below(room() / PAGE) * PAGE, len = PAGE * (1 + below(32));
 
-	if (len > limit - off)
-		len = limit - off;
+	if (len > room() - off)
+		len = (room() - off) / PAGE * PAGE;
 	note(DIRECT, off, len, 0);
+	if (!len)
+		return;
 	fill(len);
 	if (pwrite(cur->fd[DIRECT], buf, len, off) != (ssize_t)len)
 		bad("direct write: %s", strerror(errno));
@@ -308,6 +326,13 @@ static void do_truncate(void)
 	size_t size = some_offset(limit);
 	int h = below(3), rc;
 
+	if (block && !size)
+		size = 1;
+	if (block && size < cur->size) {
+		h = DIRECT;
+		unmap(cur);
+		close_all(cur);
+	}
 	note(h, size, 0, 0);
 	if (h == DIRECT)        /* by its name */
 		rc = truncate(path_of(cur, dir), size);
@@ -315,6 +340,9 @@ static void do_truncate(void)
 		rc = ftruncate(cur->fd[h], size);
 	if (rc)
 		bad("truncate: %s", strerror(errno));
+	for (h = 0; h < HANDLES; h++)
+		if (cur->fd[h] < 0)
+			reopen(cur, h, 0);
 	if (size < cur->size)
 		memset(cur->shadow + size, 0, cur->size - size);
 	cur->size = size;
@@ -323,6 +351,8 @@ static void do_truncate(void)
 static void do_empty(void)              /* by O_TRUNC */
 {
 	note(MAIN, 0, 0, 0);
+	if (block)
+		return;
 	reopen(cur, MAIN, O_TRUNC);
 	memset(cur->shadow, 0, cur->size);
 	cur->size = 0;
@@ -330,7 +360,7 @@ static void do_empty(void)              /* by O_TRUNC */
 
 static void space(int mode, const char *what, bool *missing)
 {
-	size_t off = some_offset(limit - 1), len = some_length(limit - off);
+	size_t off = some_offset(room() - 1), len = some_length(room() - off);
 	int h = some_handle();
 
 	note(h, off, len, 0);
@@ -366,8 +396,8 @@ static void do_allocate(void)
 
 static void copy(struct file *from)
 {
-	size_t in = below(from->size + 1), out = some_offset(limit - 1);
-	size_t len = some_length(limit - out), done = 0;
+	size_t in = below(from->size + 1), out = some_offset(room() - 1);
+	size_t len = some_length(room() - out), done = 0;
 	int h = some_handle();
 
 	if (from->size - in < len)
@@ -453,10 +483,7 @@ static void do_reopen(void)
 		return;
 	}
 	unmap(cur);             /* or the kernel would keep the handle */
-	for (h = 0; h < HANDLES; h++) {
-		close(cur->fd[h]);
-		cur->fd[h] = -1;
-	}
+	close_all(cur);
 	for (h = 0; h < HANDLES; h++)
 		reopen(cur, (h + count) % HANDLES, 0);
 }
@@ -538,10 +565,7 @@ static void do_outside(void)
 	if (!real_dir)
 		return;
 	unmap(cur);
-	for (int h = 0; h < HANDLES; h++) {
-		close(cur->fd[h]);
-		cur->fd[h] = -1;
-	}
+	close_all(cur);
 	fd = open(path_of(cur, real_dir), O_WRONLY);
 	if (fd < 0 || pwrite(fd, buf, len, off) != (ssize_t)len)
 		bad("writing the file behind it: %s", strerror(errno));
@@ -646,6 +670,11 @@ static void file_init(struct file *f, const char *name, char letter)
 	int fd = open(path_of(f, dir), O_RDWR | O_CREAT | O_TRUNC, 0644);
 	if (fd < 0)
 		bad("%s/%s: %s", dir, f->name, strerror(errno));
+	if (block) {
+		f->size = limit;
+		if (ftruncate(fd, limit))
+			bad("truncate of %s: %s", f->name, strerror(errno));
+	}
 	close(fd);
 	for (int h = 0; h < HANDLES; h++) {
 		f->fd[h] = -1;
@@ -660,8 +689,9 @@ int main(int argc, char **argv)
 	int o;
 
 	seed = (uint64_t)time(NULL) * 1000003 + getpid();
-	while ((o = getopt(argc, argv, "s:n:t:l:r:")) != -1) {
+	while ((o = getopt(argc, argv, "bs:n:t:l:r:")) != -1) {
 		switch (o) {
+		case 'b': block = true; break;
 		case 's': seed = strtoull(optarg, NULL, 0); break;
 		case 'n': most = atol(optarg); break;
 		case 't': end = start + atof(optarg); break;
@@ -671,7 +701,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (argc - optind != 2 || limit < PAGE || limit % PAGE || (!most && end == 0)) {
-		fprintf(stderr, "usage: fsx [-s SEED] [-n OPS] [-t SECONDS] [-l BYTES, of whole "
+		fprintf(stderr, "usage: fsx [-b] [-s SEED] [-n OPS] [-t SECONDS] [-l BYTES, of whole "
 			"pages] [-r REALDIR] DIR NAME\n");
 		return 2;
 	}

@@ -561,17 +561,21 @@ static void cloning(void **state)
 static void leftovers(void **state)
 {
 	struct pool *p = backend_pool_new(backend_find("dir"), &def);
+	struct progress pr = {0};
 	int fd;
 
 	(void)state;
 	put(".poolfs.clone-abc", "x");
+	put(".poolfs.gone-abc", "x");
 	put(".poolfs.clone-def", "x");
 	put(".poolfs.other", "x");
 	put("poolfs.clone-x", "x");
 	fd = open(at(".poolfs.clone-def"), O_RDWR);
 	assert_int_equal(flock(fd, LOCK_EX), 0);        /* a clone under way */
 	assert_int_equal(pool_start(p, &e), 0);
+	assert_int_equal(pool_tidy(p, &pr, &e), 0);
 	assert_int_equal(hidden_left(), 2);
+	assert_int_equal(access(at(".poolfs.gone-abc"), F_OK), -1);
 	assert_int_equal(access(at(".poolfs.clone-abc"), F_OK), -1);
 	assert_int_equal(access(at("poolfs.clone-x"), F_OK), 0);
 	close(fd);

@@ -638,7 +638,7 @@ static void cancel_races(void **state)
 
 static void types(void **state)
 {
-	struct pool_def d = { .type = "rbd", .name = "r" };
+	struct pool_def d = { .type = "scsi", .name = "r" };
 	struct pool *p;
 	struct err e;
 	int n = 0;
@@ -648,9 +648,9 @@ static void types(void **state)
 		n++;
 	assert_int_equal(n, 10);
 	assert_null(backend_find("nosuch"));
-	p = backend_pool_new(backend_find("rbd"), &d);
+	p = backend_pool_new(backend_find("scsi"), &d);
 	assert_int_equal(pool_start(p, &e), -EOPNOTSUPP);
-	assert_string_equal(e.text, "cannot start pool 'r': pools of type 'rbd' come in a "
+	assert_string_equal(e.text, "cannot start pool 'r': pools of type 'scsi' come in a "
 			    "later version");
 	backend_pool_free(p);
 }

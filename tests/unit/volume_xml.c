@@ -153,26 +153,51 @@ static void any_bytes(void **state)
 
 static void disks(void **state)
 {
+	struct pool_host hosts[] = { { "mon.example", 6789 }, { "2001:db8::1", 0 } };
+	struct pool_def pool = {
+		.type = "rbd",
+		.source = {
+			.hosts = hosts, .host_count = 2,
+			.auth = {
+				.type = "ceph", .username = "vm",
+				.secret_uuid = "2ec115d7-3a88-3ceb-bc12-0ac909a6fd87",
+			},
+		},
+	};
 	struct vol_desc d = { .target = { .path = "/d/a&'b", .format = "qcow2" } };
 	struct buf b = { 0 };
 
 	(void)state;
-	volume_disk_format(&d, &b);
+	volume_disk_format(&pool, &d, &b);
 	assert_string_equal(b.data, "<disk type='file' device='disk'>\n"
 		"  <driver name='qemu' type='qcow2'/>\n  <source file='/d/a&amp;&apos;b'/>\n"
 		"  <target dev='vda' bus='virtio'/>\n</disk>\n");
 	b.len = 0;
 	d = (struct vol_desc){ .kind = VOL_BLOCK, .target = { .path = "/dev/vg/v" } };
-	volume_disk_format(&d, &b);
+	volume_disk_format(&pool, &d, &b);
 	assert_string_equal(b.data, "<disk type='block' device='disk'>\n"
 		"  <driver name='qemu' type='raw'/>\n  <source dev='/dev/vg/v'/>\n"
 		"  <target dev='vda' bus='virtio'/>\n</disk>\n");
 	b.len = 0;
 	d = (struct vol_desc){ .target = { .path = "/d/i", .format = "iso" } };
-	volume_disk_format(&d, &b);
+	volume_disk_format(&pool, &d, &b);
 	assert_string_equal(b.data, "<disk type='file' device='cdrom'>\n"
 		"  <driver name='qemu' type='raw'/>\n  <source file='/d/i'/>\n"
 		"  <target dev='sda' bus='sata'/>\n  <readonly/>\n</disk>\n");
+	b.len = 0;
+	d = (struct vol_desc){ .kind = VOL_NETWORK, .target = { .path = "p/i", .format = "raw" } };
+	volume_disk_format(&pool, &d, &b);
+	assert_string_equal(b.data, "<disk type='network' device='disk'>\n"
+		"  <driver name='qemu' type='raw'/>\n  <auth username='vm'>\n"
+		"    <secret type='ceph' uuid='2ec115d7-3a88-3ceb-bc12-0ac909a6fd87'/>\n"
+		"  </auth>\n  <source protocol='rbd' name='p/i'>\n"
+		"    <host name='mon.example' port='6789'/>\n    <host name='2001:db8::1'/>\n"
+		"  </source>\n  <target dev='vda' bus='virtio'/>\n</disk>\n");
+	b.len = 0;
+	memset(&pool.source, 0, sizeof pool.source);
+	volume_disk_format(&pool, &d, &b);
+	assert_null(strstr(b.data, "<auth"));
+	assert_non_null(strstr(b.data, "<source protocol='rbd' name='p/i'/>"));
 	buf_release(&b);
 }
 

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * rbd_io.c - open volumes: their bytes, by librbd's asynchronous calls.
+ *
+ * Called through the row in rbd.c. No thread waits for a request: librbd's own call
+ * back ends it. librbd acknowledges writes before they are stored, and tells of one
+ * that failed in a single flush; here each handle hears of it. Sizes are checked
+ * before every call, since librbd drops in silence what lies behind the end.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "rbd.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { COPY_CALL_MAX = 64 << 20 };      /* bytes of data that one copy call moves */
+
+/* ---- open and close ------------------------------------------------------------- */
+
+int rbdv_attach(struct vol *v, const char *id, bool grows)
+{
+	struct rbdp *d = v->pool->priv;
+	struct rbdv *r = xcalloc(1, sizeof *r);
+
+	r->image = image_get(d->conn, id, v->name, true);
+	r->grows = grows;
+	pthread_mutex_lock(&r->image->lock);
+	/* A failed write that nobody has heard of is the next one's to hear. */
+	r->errors = r->image->errors - (r->image->errors && !r->image->error_seen);
+	pthread_mutex_unlock(&r->image->lock);
+	v->priv = r;
+	return 0;
+}
+
+/* The image itself is opened when it is first used. */
+int rbdv_open(struct pool *p, const char *name, int flags, struct vol *v, struct err *e)
+{
+	struct rbdp *d = p->priv;
+	struct head h = { .name = (char *)name };
+	struct image *i;
+
+	heads_read(d->conn, &h, 1);
+	if (h.rc == -ENOENT)
+		return -(e->code = ENOENT);
+	if (h.rc < 0)
+		return rbd_fail(d->conn, h.rc, e, "cannot read its header");
+	rbdv_attach(v, h.id, false);
+	i = ((struct rbdv *)v->priv)->image;
+	/* A handle without a watch hears of no new size. */
+	pthread_mutex_lock(&d->conn->lock);
+	if (i->state == IMAGE_OPEN && !i->watched && i->size != h.size)
+		i->reopen = true;
+	pthread_mutex_unlock(&d->conn->lock);
+	if (flags & O_TRUNC && (flags & O_ACCMODE) != O_RDONLY) {
+		int rc = rbdv_truncate(v, 0, e);
+
+		if (rc < 0) {
+			struct err ignored = { 0 };
+
+			rbdv_close(v, &ignored);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* The failed writes that this handle has not been told of. */
+static int errors_tell(struct rbdv *r, struct err *e)
+{
+	struct image *i = r->image;
+	int rc = 0;
+
+	pthread_mutex_lock(&i->lock);
+	if (r->errors != i->errors) {
+		r->errors = i->errors;
+		i->error_seen = true;
+		rc = i->error;
+	}
+	pthread_mutex_unlock(&i->lock);
+	return rc < 0 ? rbd_fail(i->conn, rc, e, "data that was written before could not be "
+				 "stored, and is lost") : 0;
+}
+
+static bool is_open(struct image *i)
+{
+	pthread_mutex_lock(&i->conn->lock);
+	bool open = i->state == IMAGE_OPEN;
+	pthread_mutex_unlock(&i->conn->lock);
+	return open;
+}
+
+int rbdv_close(struct vol *v, struct err *e)
+{
+	struct rbdv *r = v->priv;
+	struct image *i = r->image;
+	int rc = 0;
+
+	if (r->grows && is_open(i) && image_use(i, true, e) == 0) {
+		rc = image_trim(i, e);
+		image_unuse(i);
+	}
+	if (rc == 0)
+		rc = errors_tell(r, e);
+	/* Deleted while it was open: now it can go. */
+	if (atomic_load(&i->deleted))
+		atomic_store(&v->pool->untidy, true);
+	image_put(i, true);
+	free(r);
+	v->priv = NULL;
+	return rc;
+}
+
+/* ---- read, write, flush ------------------------------------------------------------ */
+
+static void flush_ended(struct image *i, uint64_t writes, int rc)
+{
+	if (rc < 0)
+		image_error(i, rc);
+	/* Also after a failure: librbd has dropped what it could not store. */
+	if (atomic_load(&i->flushed) < writes)
+		atomic_store(&i->flushed, writes);
+}
+
+static bool needs_flush(struct image *i)
+{
+	return atomic_load(&i->writes) != atomic_load(&i->flushed);
+}
+
+/* Clips to the end; 0: nothing is left. */
+static size_t clip(struct image *i, uint64_t off, size_t len)
+{
+	uint64_t size;
+
+	image_refresh(i);
+	pthread_mutex_lock(&i->lock);
+	size = i->size;
+	pthread_mutex_unlock(&i->lock);
+	if (off >= size)
+		return 0;
+	return len < size - off ? len : (size_t)(size - off);
+}
+
+static const char *const failed[] = {
+	[IO_READ] = "cannot read it", [IO_WRITE] = "cannot write it", [IO_FLUSH] = "cannot flush it",
+};
+
+/* On a thread of librbd's: waits for nothing. */
+static void aio_ended(rbd_completion_t done, void *arg)
+{
+	struct io *io = arg;
+	struct rbdv *r = io->vol->priv;
+	struct image *i = r->image;
+	ssize_t rc = rbd_aio_get_return_value(done);
+	uint64_t size;
+
+	rbd_aio_release(done);
+	if (io->op == IO_WRITE && rc >= 0)
+		rc = (ssize_t)io->len;
+	/* Somebody has made it smaller meanwhile. */
+	if (io->op == IO_READ && rc == -EINVAL && rbd_get_size(i->h, &size) == 0 &&
+	    io->off >= size)
+		rc = 0;
+	if (io->op == IO_FLUSH) {
+		flush_ended(i, (uintptr_t)io->driver, (int)rc);
+		rc = errors_tell(r, &io->err);
+	} else if (rc < 0) {
+		if (io->op == IO_WRITE)
+			image_error(i, (int)rc);
+		rc = rbd_fail(i->conn, (int)rc, &io->err, "%s", failed[io->op]);
+	}
+	image_unuse(i);
+	io_done(io, rc);
+}
+
+/* Hands it to librbd; 0, or it did not take it. */
+static int hand_over(struct image *i, struct io *io, size_t len)
+{
+	rbd_completion_t done;
+	int rc = rbd_aio_create_completion(io, aio_ended, &done);
+
+	if (rc < 0)
+		return rc;
+	if (io->op == IO_READ)
+		rc = rbd_aio_read(i->h, io->off, len, io->data, done);
+	else if (io->op == IO_WRITE)
+		rc = rbd_aio_write(i->h, io->off, len, io->data, done);
+	else
+		rc = rbd_aio_flush(i->h, done);
+	if (rc < 0)
+		rbd_aio_release(done);
+	return rc;
+}
+
+void rbdv_submit(struct vol *v, struct io *io)
+{
+	struct rbdv *r = v->priv;
+	struct image *i = r->image;
+	size_t len = io->len;
+	int rc;
+
+	/* A reader's close asks for nothing to be stored. */
+	if (io->op == IO_FLUSH && !(r->grows && is_open(i)) && !needs_flush(i)) {
+		io_done(io, errors_tell(r, &io->err));
+		return;
+	}
+	rc = image_use(i, io->op == IO_WRITE, &io->err);
+	if (rc < 0) {
+		io_done(io, rc);
+		return;
+	}
+	if (io->op == IO_WRITE) {
+		rc = volume_room(v, &io->off, len, &io->err);
+		if (rc == 0)
+			atomic_fetch_add(&i->writes, 1);
+	} else if (io->op == IO_FLUSH) {
+		rc = r->grows ? image_trim(i, &io->err) : 0;
+		io->driver = (void *)(uintptr_t)atomic_load(&i->writes);
+	} else {
+		len = clip(i, io->off, len);
+	}
+	if (rc == 0 && (len || io->op == IO_FLUSH)) {
+		rc = hand_over(i, io, len);
+		if (rc == 0)
+			return;
+		rc = rbd_fail(i->conn, rc, &io->err, "%s", failed[io->op]);
+	}
+	image_unuse(i);
+	io_done(io, rc);
+}
+
+ssize_t rbdv_read(struct vol *v, void *data, size_t len, uint64_t off, struct err *e)
+{
+	struct image *i = ((struct rbdv *)v->priv)->image;
+	ssize_t n = image_use(i, false, e);
+
+	if (n < 0)
+		return n;
+	len = clip(i, off, len);
+	n = len ? rbd_read(i->h, off, len, data) : 0;
+	if (n < 0)
+		n = rbd_fail(i->conn, (int)n, e, "%s", failed[IO_READ]);
+	image_unuse(i);
+	return n;
+}
+
+static int write_at(struct image *i, const char *data, size_t len, uint64_t off, struct err *e)
+{
+	ssize_t n;
+
+	atomic_fetch_add(&i->writes, 1);
+	n = rbd_write(i->h, off, len, data);
+	if (n == (ssize_t)len)
+		return 0;
+	image_error(i, n < 0 ? (int)n : -EIO);
+	return rbd_fail(i->conn, (int)n, e, "%s", failed[IO_WRITE]);
+}
+
+ssize_t rbdv_write(struct vol *v, const void *data, size_t len, uint64_t off, struct err *e)
+{
+	struct image *i = ((struct rbdv *)v->priv)->image;
+	int rc = image_use(i, true, e);
+
+	if (rc < 0)
+		return rc;
+	rc = volume_room(v, &off, len, e);
+	if (rc == 0 && len)
+		rc = write_at(i, data, len, off, e);
+	image_unuse(i);
+	return rc < 0 ? rc : (ssize_t)len;
+}
+
+int rbdv_flush(struct vol *v, bool data_only, struct err *e)
+{
+	struct rbdv *r = v->priv;
+	struct image *i = r->image;
+	int rc = 0;
+
+	(void)data_only;
+	if ((r->grows && is_open(i)) || needs_flush(i)) {
+		rc = image_use(i, false, e);
+		if (rc < 0)
+			return rc;
+		rc = r->grows ? image_trim(i, e) : 0;
+		if (rc == 0) {
+			uint64_t writes = atomic_load(&i->writes);
+
+			flush_ended(i, writes, rbd_flush(i->h));
+		}
+		image_unuse(i);
+	}
+	return rc < 0 ? rc : errors_tell(r, e);
+}
+
+/* ---- space ------------------------------------------------------------------------------ */
+
+int image_zero(struct image *i, uint64_t off, uint64_t len, bool thick, struct progress *pr,
+	       struct err *e)
+{
+	uint64_t piece = thick ? 64 << 20 : PIECE_MAX;
+	int flags = thick ? RBD_WRITE_ZEROES_FLAG_THICK_PROVISION : 0;
+
+	while (len) {
+		uint64_t n = len < piece ? len : piece;
+		rbd_completion_t done;
+		int rc;
+
+		if (pr && atomic_load(&pr->cancel))
+			return err_set(e, ECANCELED, "cancelled");
+		atomic_fetch_add(&i->writes, 1);
+		/* Not rbd_discard: it keeps what does not fill a block. */
+		rbd_aio_create_completion(NULL, NULL, &done);
+		rc = rbd_aio_write_zeroes(i->h, off, n, done, flags, 0);
+		if (rc == 0) {
+			rbd_aio_wait_for_complete(done);
+			rc = (int)rbd_aio_get_return_value(done);
+		}
+		rbd_aio_release(done);
+		if (rc < 0) {
+			image_error(i, rc);
+			return rbd_fail(i->conn, rc, e, "cannot zero it");
+		}
+		off += n;
+		len -= n;
+		if (pr)
+			atomic_fetch_add(&pr->done, n);
+	}
+	return 0;
+}
+
+int rbdv_allocate(struct vol *v, int mode, uint64_t off, uint64_t len, struct err *e)
+{
+	struct image *i = ((struct rbdv *)v->priv)->image;
+	bool zero = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+	int rc;
+
+	if (len > INT64_MAX || off > INT64_MAX - len)
+		return err_set(e, EFBIG, "no image is that large");
+	if (mode == FALLOC_FL_KEEP_SIZE)
+		return err_set(e, EOPNOTSUPP, "RADOS reserves no space");
+	rc = image_use(i, true, e);
+	if (rc < 0)
+		return rc;
+	rc = image_alone(i, e);
+	if (rc == 0 && !(mode & FALLOC_FL_KEEP_SIZE))
+		rc = volume_extend(v, off + len, e);
+	if (rc == 0 && zero)
+		rc = image_zero(i, off, clip(i, off, len), false, NULL, e);
+	image_unuse(i);
+	return rc;
+}
+
+/* ---- data and holes ------------------------------------------------------------------------ */
+
+/* Locked. */
+static bool objects_good(struct image *i, uint64_t now, uint64_t writes)
+{
+	return i->objects.bits && i->objects_writes == writes && now - i->objects.loaded < FRESH_MS;
+}
+
+/* The object map as it is now; false if there is none to go by. */
+static bool objects_load(struct image *i)
+{
+	uint64_t features = 0, flags = 0, overlap, writes = atomic_load(&i->writes);
+	struct objects o = { 0 };
+	bool good;
+
+	pthread_mutex_lock(&i->lock);
+	good = objects_good(i, now_ms(), writes);
+	pthread_mutex_unlock(&i->lock);
+	if (good)
+		return true;
+	/* A copy's objects may still be its parent's. */
+	if (rbd_get_overlap(i->h, &overlap) == 0 && overlap)
+		return false;
+	if (rbd_get_features(i->h, &features) < 0 || !(features & RBD_FEATURE_OBJECT_MAP) ||
+	    rbd_get_flags(i->h, &flags) < 0 || flags & RBD_FLAG_OBJECT_MAP_INVALID)
+		return false;
+	/* What waits to be stored is in no map. */
+	if (needs_flush(i))
+		flush_ended(i, writes, rbd_flush(i->h));
+	if (objects_read(i->conn, i->id, &o) < 0)
+		return false;
+	pthread_mutex_lock(&i->lock);
+	free(i->objects.bits);
+	i->objects = o;
+	i->objects_writes = writes;
+	pthread_mutex_unlock(&i->lock);
+	return true;
+}
+
+int image_data(struct image *i, uint64_t off, uint64_t end, uint64_t *data, uint64_t *hole,
+	       struct err *e)
+{
+	uint64_t n, last;
+
+	(void)e;
+	*data = off;
+	*hole = end;
+	if (off >= end || !objects_load(i))
+		return 0;
+	pthread_mutex_lock(&i->lock);
+	last = (end - 1) >> i->order;
+	for (n = off >> i->order; n <= last && !object_exists(&i->objects, n); n++)
+		;
+	if (n > last)
+		*data = end;
+	else if (n << i->order > off)
+		*data = n << i->order;
+	for (; n <= last && object_exists(&i->objects, n); n++)
+		;
+	if (n <= last)
+		*hole = n << i->order;
+	pthread_mutex_unlock(&i->lock);
+	return 0;
+}
+
+int rbdv_seek(struct vol *v, uint64_t off, int whence, uint64_t *found, struct err *e)
+{
+	struct image *i = ((struct rbdv *)v->priv)->image;
+	uint64_t size, data, hole;
+	int rc = image_use(i, false, e);
+
+	if (rc < 0)
+		return rc;
+	image_refresh(i);
+	pthread_mutex_lock(&i->lock);
+	size = i->size;
+	pthread_mutex_unlock(&i->lock);
+	if (off >= size)
+		rc = -(e->code = ENXIO);
+	if (rc == 0)
+		rc = image_data(i, off, size, &data, &hole, e);
+	if (rc == 0 && whence == SEEK_DATA && data >= size)
+		rc = -(e->code = ENXIO);
+	if (rc == 0)
+		*found = whence == SEEK_DATA ? data : data > off ? off : hole;
+	image_unuse(i);
+	return rc;
+}
+
+/* ---- copies ------------------------------------------------------------------------------------ */
+
+static bool all_zero(const char *data, size_t len)
+{
+	return !len || (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
+}
+
+/* One piece of data, or a whole hole. fresh: behind what the target had before. */
+static ssize_t copy_piece(struct image *from, uint64_t from_off, struct vol *to, uint64_t to_off,
+			  size_t len, char *room, uint64_t fresh, struct err *e)
+{
+	struct image *i = ((struct rbdv *)to->priv)->image;
+	uint64_t data, hole;
+	int rc = image_data(from, from_off, from_off + len, &data, &hole, e);
+	bool zero = data > from_off;
+	ssize_t n;
+
+	if (rc < 0)
+		return rc;
+	len = zero ? data - from_off : hole - from_off;
+	if (!zero) {
+		len = len < COPY_STEP ? len : COPY_STEP;
+		n = rbd_read(from->h, from_off, len, room);
+		if (n < 0)
+			return rbd_fail(from->conn, (int)n, e, "cannot read the source");
+		len = (size_t)n;
+		zero = all_zero(room, len);
+	}
+	rc = volume_room(to, &to_off, len, e);
+	if (rc < 0 || !len)
+		return rc;
+	if (!zero)
+		rc = write_at(i, room, len, to_off, e);
+	else if (to_off < fresh)
+		rc = image_zero(i, to_off, len, false, NULL, e);
+	return rc < 0 ? rc : (ssize_t)len;
+}
+
+ssize_t rbdv_copy(struct vol *from, uint64_t from_off, struct vol *to, uint64_t to_off,
+		  size_t len, struct err *e)
+{
+	struct image *a = ((struct rbdv *)from->priv)->image, *b = ((struct rbdv *)to->priv)->image;
+	_cleanup_free_ char *room = NULL;
+	size_t done = 0, moved = 0;
+	uint64_t fresh;
+	ssize_t n = image_use(a, false, e);
+
+	if (n < 0)
+		return n;
+	n = image_use(b, true, e);
+	if (n < 0) {
+		image_unuse(a);
+		return n;
+	}
+	len = clip(a, from_off, len);
+	room = xmalloc(COPY_STEP);
+	pthread_mutex_lock(&b->lock);
+	fresh = ((struct rbdv *)to->priv)->empties ? 0 : b->size;
+	pthread_mutex_unlock(&b->lock);
+	while (done < len && moved < COPY_CALL_MAX) {
+		n = copy_piece(a, from_off + done, to, to_off + done, len - done, room, fresh, e);
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+		moved += n < COPY_STEP ? (size_t)n : COPY_STEP;
+	}
+	image_unuse(b);
+	image_unuse(a);
+	return done ? (ssize_t)done : n < 0 ? n : 0;
+}

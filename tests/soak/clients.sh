@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The case clients for SOAK_SECONDS (half an hour): 64
+# clients on the control directory. CLIENTS_SEED: for what they do.
+export CLIENTS_SECONDS=${SOAK_SECONDS:-1800} CLIENTS=64
+exec "$(dirname "$0")/../cases/clients.sh"
