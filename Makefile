@@ -146,9 +146,9 @@ install: all
 		install -D -m 644 "$$page" "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}" || exit 1; \
 	done
 	install -d $(DESTDIR)$(unitdir) $(DESTDIR)$(userunitdir)
-	sed 's,^ExecStart=/usr/local/bin/,ExecStart=$(bindir)/,' systemd/poolfs.service \
+	sed 's,^ExecStart=/usr/local/bin/,ExecStart=$(bindir)/,' docs/systemd/poolfs.service \
 		>$(DESTDIR)$(unitdir)/poolfs.service
-	sed 's,^ExecStart=/usr/local/bin/,ExecStart=$(bindir)/,' systemd/poolfs-user.service \
+	sed 's,^ExecStart=/usr/local/bin/,ExecStart=$(bindir)/,' docs/systemd/poolfs-user.service \
 		>$(DESTDIR)$(userunitdir)/poolfs.service
 	chmod 644 $(DESTDIR)$(unitdir)/poolfs.service $(DESTDIR)$(userunitdir)/poolfs.service
 	install -D -m 644 docs/poolfs.bash $(DESTDIR)$(completionsdir)/poolfs

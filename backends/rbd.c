@@ -782,7 +782,8 @@ static bool end(void)
 		images_close(all[i], i ? 500 : 3000);
 		conn_put(all[i]);
 	}
-	return count > 0;
+	/* Its threads would outlive their data. */
+	return true;
 }
 
 const struct module poolfs_module = {

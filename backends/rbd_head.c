@@ -19,6 +19,7 @@
 #include <time.h>
 
 enum {
+	AHEAD_MIN = 32,
 	AHEAD = 256,                    /* headers read at once when names are walked through */
 	USED_SLOTS = 8192,              /* allocations remembered */
 	LISTING_MS = 10000,             /* how long names are good for reading ahead */
@@ -351,6 +352,7 @@ struct listing {
 	char **names, **ids;
 	struct head *heads;             /* name NULL, unless it was read ahead */
 	uint64_t *read;                 /* now_ms() of that */
+	size_t hits;                    /* of what was read ahead last */
 	size_t count, next;             /* next: the name that ls will ask for, or the
 	                                 * one before, once more */
 	uint64_t taken;
@@ -473,6 +475,7 @@ static bool listing_hit(struct rbdp *d, const char *name, struct head *h)
 		hit = l->read[i] && now_ms() - l->read[i] < FRESH_MS;
 		if (hit)
 			*h = l->heads[i];
+		l->hits += hit;
 		l->read[i] = 0;                 /* once */
 	}
 	pthread_mutex_unlock(&d->lock);
@@ -484,7 +487,7 @@ static bool listing_hit(struct rbdp *d, const char *name, struct head *h)
 static void head_read(struct rbdp *d, const char *name, struct head *h)
 {
 	struct head *heads = xcalloc(AHEAD, sizeof *heads);
-	size_t count = 0, first = 0;
+	size_t count = 0, first = 0, max;
 	uint64_t begun = now_ms(), names = d->names;
 	struct listing *l;
 
@@ -492,7 +495,10 @@ static void head_read(struct rbdp *d, const char *name, struct head *h)
 	l = d->listing;
 	if (l && begun - l->taken < LISTING_MS) {
 		first = listing_place(l, name);
-		for (; first < l->count && first + count < l->count && count < AHEAD; count++) {
+		/* As far as it was of use the last time, and further. */
+		max = l->hits * 2 < AHEAD_MIN ? AHEAD_MIN : l->hits * 2 < AHEAD ? l->hits * 2 : AHEAD;
+		l->hits = 0;
+		for (; first < l->count && first + count < l->count && count < max; count++) {
 			heads[count].name = xstrdup(l->names[first + count]);
 			heads[count].want_allocation = true;
 			if (begun - l->taken < FRESH_MS)

@@ -81,6 +81,8 @@ void image_put(struct image *i, bool volume)
 
 	pthread_mutex_lock(&c->lock);
 	i->volumes -= volume;
+	if (volume)
+		pthread_cond_broadcast(&c->changed);
 	i->used = now_ms();
 	if (--i->refs == 0 && i->state == IMAGE_CLOSED)
 		free_locked(c, i);

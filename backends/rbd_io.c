@@ -161,10 +161,14 @@ static void aio_ended(rbd_completion_t done, void *arg)
 	if (io->op == IO_WRITE && rc >= 0)
 		rc = (ssize_t)io->len;
 	/* Somebody has made it smaller meanwhile. */
-	if (io->op == IO_READ && rc == -EINVAL && rbd_get_size(i->h, &size) == 0 &&
+	if (io->op != IO_FLUSH && rc == -EINVAL && rbd_get_size(i->h, &size) == 0 &&
 	    io->off >= size)
-		rc = 0;
-	if (io->op == IO_FLUSH) {
+		rc = io->op == IO_READ ? 0 :
+			err_set(&io->err, ENOSPC, "it ends at byte %llu now: somebody has made it "
+				"smaller", (unsigned long long)size);
+	if (io->err.text[0]) {
+		;                       /* nothing was lost that others must know of */
+	} else if (io->op == IO_FLUSH) {
 		flush_ended(i, (uintptr_t)io->driver, (int)rc);
 		rc = errors_tell(r, &io->err);
 	} else if (rc < 0) {
@@ -340,7 +344,7 @@ int rbdv_allocate(struct vol *v, int mode, uint64_t off, uint64_t len, struct er
 	if (len > INT64_MAX || off > INT64_MAX - len)
 		return err_set(e, EFBIG, "no image is that large");
 	if (mode == FALLOC_FL_KEEP_SIZE)
-		return err_set(e, EOPNOTSUPP, "RADOS reserves no space");
+		return 0;               /* RADOS reserves nothing, and has no holes to fill */
 	rc = image_use(i, true, e);
 	if (rc < 0)
 		return rc;

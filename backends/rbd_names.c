@@ -135,12 +135,17 @@ static int no_children(struct image *i, struct err *e)
 	if (rc < 0)
 		return rbd_fail(c, rc, e, "cannot list the copies that depend on it");
 	if (count)
-		notes_read(c, TODO_OBJECT, "flatten.", &notes);
+		notes_read(c, TODO_OBJECT, "", &notes);
 	for (size_t n = 0; n < count; n++) {
 		bool ours = false;
 
-		for (struct note *t = notes; t && !ours; t = t->next)
-			ours = strcmp(t->key + strlen("flatten."), children[n].image_id) == 0;
+		/* To be cut loose, or to be deleted itself. */
+		for (struct note *t = notes; t && !ours; t = t->next) {
+			const char *id = strchr(t->key, '.');
+
+			ours = strncmp(t->key, "new.", 4) && id &&
+			       strcmp(id + 1, children[n].image_id) == 0;
+		}
 		if (!ours)
 			more(&names, found++, "'%.60s'", children[n].image_name);
 	}

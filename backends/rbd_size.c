@@ -15,7 +15,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { STEP_MIN = 64 << 20 };
+enum { STEP_MIN = 64 << 20, RELEASE_MS = 1000 };
 #define STEP_MAX ((uint64_t)4 << 30)
 
 /* librbd calls it without looking whether there is one. */
@@ -93,10 +93,14 @@ int image_round(struct image *i, struct err *e)
 static int may_shrink(struct image *i, unsigned volumes, struct err *e)
 {
 	_cleanup_buf_ struct buf who = { 0 };
+	uint64_t until = now_ms() + RELEASE_MS;
 	unsigned open;
 	int rc;
 
+	/* One just closed gets a moment: the kernel tells of a close afterwards. */
 	pthread_mutex_lock(&i->conn->lock);
+	while (i->volumes > volumes && rbd_wait(&i->conn->changed, &i->conn->lock, until))
+		;
 	open = i->volumes;
 	pthread_mutex_unlock(&i->conn->lock);
 	if (open > volumes)

@@ -206,13 +206,40 @@ static bool postponed(int rc)
 	return rc == -EBUSY || rc == -ENOTEMPTY || rc == -EROFS;
 }
 
+/* All of them once. Returns how many are done; *first: the first failure. */
+static unsigned pass(struct work *w, struct note *notes, int *first, struct err *e)
+{
+	unsigned done = 0;
+
+	*first = 0;
+	for (struct note *n = notes; n && !atomic_load(&w->progress->cancel); n = n->next) {
+		int rc;
+
+		if (!n->value)
+			continue;               /* done in an earlier pass */
+		rc = one(w, n);
+		if (rc == 0) {
+			note_remove(w->conn, TODO_OBJECT, n->key);
+			free(n->value);
+			n->value = NULL;
+			w->done++;
+			done++;
+		} else if (!*first && !later_version(n)) {
+			*first = postponed(rc) ?
+				err_set(e, EBUSY, "'%.100s' is still in use (%.100s)", n->value, n->key) :
+				rbd_fail(w->conn, rc, e, "'%.100s' of '%.100s'", n->key, n->value);
+		}
+	}
+	return done;
+}
+
 int rbdp_tidy(struct pool *p, struct progress *pr, struct err *e)
 {
 	struct conn *c = ((struct rbdp *)p->priv)->conn;
 	struct work w = { .conn = c, .progress = pr };
 	struct note *notes, *n;
 	uint64_t count = 0;
-	int rc = notes_read(c, TODO_OBJECT, "", &notes), first = 0;
+	int rc = notes_read(c, TODO_OBJECT, "", &notes), first;
 
 	if (rc == -EPERM)               /* may only read, and has left nothing */
 		return 0;
@@ -221,17 +248,9 @@ int rbdp_tidy(struct pool *p, struct progress *pr, struct err *e)
 	for (n = notes; n; n = n->next)
 		count++;
 	atomic_store(&pr->total, count * PARTS);
-	/* Keys are in order: clones are cut loose before their source goes. */
-	for (n = notes; n && !atomic_load(&pr->cancel); n = n->next) {
-		rc = one(&w, n);
-		if (rc == 0)
-			note_remove(c, TODO_OBJECT, n->key);
-		else if (!first && !later_version(n))
-			first = postponed(rc) ?
-				err_set(e, EBUSY, "'%.100s' is still in use (%.100s)", n->value, n->key) :
-				rbd_fail(c, rc, e, "'%.100s' of '%.100s'", n->key, n->value);
-		w.done++;
-	}
+	/* What depends on another goes first, in whatever order they stand. */
+	while (pass(&w, notes, &first, e) && first && !atomic_load(&pr->cancel))
+		;
 	notes_free(notes);
 	if (atomic_load(&pr->cancel))
 		return err_set(e, ECANCELED, "cancelled");

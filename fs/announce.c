@@ -10,8 +10,8 @@
  * not announced. So announcing, which changes nothing, cannot make events that are
  * announced. Bounded: of more than CALLS_MAX changes at a time only the directories
  * are touched; what pools do, and control/events, TOUCH_MS later and together. Never
- * waits for a driver, nor on the mount; what cannot be announced is dropped. With noannounce it only lets the
- * kernel find that a pool has stopped.
+ * waits for a driver, nor on the mount; what cannot be announced is dropped. With
+ * noannounce it only lets the kernel find that a pool has stopped.
  */
 #include "fs.h"
 #include <fcntl.h>
@@ -188,7 +188,7 @@ static void change(char op, const char *dir, const char *name, const char *to)
 	struct change_call c = { .op = op, .dir = (char *)dir, .name = (char *)name,
 				 .to = (char *)to };
 
-	bool wait = op == 'd' || op == 'r';
+	bool wait = op == 'd' || (op == 'r' && *dir);
 
 	if (is_own(&c))
 		return;
@@ -264,7 +264,8 @@ static void perform_later(void)
 		change_call_free(&later[i]);
 	}
 	later_count = 0;
-	helper_call(&grown, &known);
+	if (opt.announce)
+		helper_call(&grown, &known);
 }
 
 /* ---- events ---------------------------------------------------------------------------- */
@@ -298,6 +299,24 @@ static bool was_seen(const char *pool)
 	return yes;
 }
 
+/* Does the kernel know control/pools/NAME/volumes? */
+static bool volumes_seen(const char *pool)
+{
+	const char *const path[] = { "control", "pools", pool, "volumes", NULL };
+	struct node *n = node_by_id(FUSE_ROOT_ID);
+
+	for (const char *const *name = path; n && *name; name++) {
+		struct node *child = node_find(n, *name);
+
+		node_put(n, 1);
+		n = child;
+	}
+	bool yes = n;
+	if (n)
+		node_put(n, 1);
+	return yes;
+}
+
 /* The kernel lets go of the names of a pool that has stopped, and so the driver of its
  * storage. It does that for whoever finds them gone, and locks their directory for it:
  * nothing for a thread of the daemon to do. */
@@ -308,7 +327,8 @@ static void on_stopped(const char *pool)
 	if (call_count + 2 > CALLS_MAX)
 		perform_all();
 	change('r', "", pool, NULL);
-	change('l', dir, "volumes", NULL);
+	if (volumes_seen(pool))
+		change('l', dir, "volumes", NULL);
 }
 
 static void on_pool(const char *what, const char *pool, const char *detail)

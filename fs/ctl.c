@@ -55,9 +55,7 @@ void ctl_hold(struct req *r, uint64_t fh)
 
 static void count_writer(struct node *n, int by)
 {
-	pthread_mutex_lock(&n->mu);
-	n->writers += by;
-	pthread_mutex_unlock(&n->mu);
+	atomic_fetch_add(&n->writers, (unsigned)by);
 }
 
 /* Asks the driver. A volume that is there is only read. */

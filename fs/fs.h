@@ -91,7 +91,6 @@ struct node {
 	bool linked;                    /* found by its name */
 	struct node *by_id, *by_name;
 	struct scratch *scratch;        /* N_SCRATCH; counted */
-	unsigned writers;               /* N_DEF, N_VOLTEXT, N_SECRET: open handles that write */
 
 	/* mu */
 	pthread_mutex_t mu;
@@ -103,6 +102,7 @@ struct node {
 	bool seen_set, cache_good;      /* pages match the file of stamp */
 	struct stamp stamp;
 	atomic_uint late;               /* abandoned writes that may still land */
+	atomic_uint writers;            /* N_DEF, N_VOLTEXT, N_SECRET: open handles that write */
 	struct shown *shown;            /* N_CFILE: what its lookup has shown */
 };
 
@@ -188,6 +188,7 @@ struct req {
 	atomic_int refs;
 	bool is_async;
 	bool ended, expired, counted_late;      /* live_mu, as the next */
+	bool unsure, signalled;         /* interrupted perhaps by no signal; by one */
 	bool promised;                  /* answered with the promise that it goes on */
 	bool lingers;                   /* answered, and still at work on its names */
 	uint64_t begun, deadline;

@@ -9,6 +9,8 @@
  * ended. Never calls a driver itself.
  */
 #include "fs.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -211,6 +213,41 @@ static void given_up(struct req *r)
 		finish(r);
 }
 
+/* Has the thread that asked got a signal? The kernel also interrupts a request for
+ * other work it has for that thread (io_uring's, as in QEMU; a debugger; a stop),
+ * and no program expects EINTR from that. What cannot be told is a signal. */
+static bool signal_waits(pid_t thread)
+{
+	uint64_t private = 0, shared = 0, blocked = 0;
+	char path[32], line[128];
+	unsigned found = 0;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)thread);
+	f = thread > 0 ? fopen(path, "re") : NULL;
+	if (!f)
+		return true;
+	while (found < 3 && fgets(line, sizeof line, f))
+		found += sscanf(line, "SigPnd: %" SCNx64, &private) == 1 ||
+			 sscanf(line, "ShdPnd: %" SCNx64, &shared) == 1 ||
+			 sscanf(line, "SigBlk: %" SCNx64, &blocked) == 1;
+	fclose(f);
+	return found < 3 || ((private | shared) & ~blocked);
+}
+
+/* The kernel tells of an interrupt once: the clock looks for signals from here on. */
+static bool only_work(struct req *r)
+{
+	if (signal_waits(r->ctx.pid))
+		return false;
+	pthread_mutex_lock(&live_mu);
+	r->unsure = true;
+	if (clock_asleep)
+		pthread_cond_signal(&live_cv);
+	pthread_mutex_unlock(&live_mu);
+	return true;
+}
+
 static _Thread_local struct req *registering;   /* calls fuse_req_interrupt_func */
 static _Thread_local bool came_first;           /* its interrupt, before it */
 
@@ -225,6 +262,8 @@ static void on_interrupt(fuse_req_t fr, void *data)
 		came_first = true;
 		return;
 	}
+	if (only_work(r))
+		return;
 	atomic_fetch_add(&r->refs, 1);
 	if (!atomic_exchange(&r->answered, true)) {
 		count(r, EINTR);
@@ -234,16 +273,22 @@ static void on_interrupt(fuse_req_t fr, void *data)
 	req_put(r);
 }
 
+static void interrupt(struct req *r)
+{
+	if (req_claim_failed(r, EINTR)) {
+		given_up(r);
+		fuse_reply_err(r->fr, EINTR);
+	}
+}
+
 static void register_interrupt(struct req *r)
 {
 	registering = r;
 	came_first = false;
 	fuse_req_interrupt_func(r->fr, on_interrupt, r);
 	registering = NULL;
-	if (came_first && req_claim_failed(r, EINTR)) {
-		given_up(r);
-		fuse_reply_err(r->fr, EINTR);
-	}
+	if (came_first && !only_work(r))
+		interrupt(r);
 }
 
 void caller_of(struct req *r, struct caller *who)
@@ -301,7 +346,7 @@ static void live_add(struct req *r, unsigned deadline_ms)
 	live = r;
 	live_count++;
 	metrics_under_way(r->metrics, 1);
-	if (clock_asleep && r->deadline)
+	if (clock_asleep && (r->deadline || r->unsure))
 		pthread_cond_signal(&live_cv);
 	pthread_mutex_unlock(&live_mu);
 }
@@ -364,7 +409,7 @@ static void expire(struct req *r)
 	fuse_reply_err(r->fr, ETIMEDOUT);
 }
 
-/* One thread looks at all deadlines every 50 ms while there are any. */
+/* One thread looks at all deadlines, and for signals, every 50 ms while there are any. */
 static void *clock_run(void *arg)
 {
 	struct req *due[64];
@@ -379,10 +424,19 @@ static void *clock_run(void *arg)
 
 		clock_reply = clock_question;
 		for (struct req *r = live; r && n < 64; r = r->live_next) {
-			if (!r->deadline)
+			if (!r->deadline && !r->unsure)
 				continue;
 			waiting = true;
 			if (atomic_load(&r->answered) || r->expired)
+				continue;
+			if (r->unsure && signal_waits(r->ctx.pid)) {
+				r->unsure = false;
+				r->signalled = true;
+				atomic_fetch_add(&r->refs, 1);
+				due[n++] = r;
+				continue;
+			}
+			if (!r->deadline)
 				continue;
 			/* What is too much for a stalled pool is refused at
 			 * once: it had one tick, should the pool recover. */
@@ -395,7 +449,10 @@ static void *clock_run(void *arg)
 		}
 		pthread_mutex_unlock(&live_mu);
 		for (unsigned i = 0; i < n; i++) {
-			expire(due[i]);
+			if (due[i]->signalled)
+				interrupt(due[i]);
+			else
+				expire(due[i]);
 			req_put(due[i]);
 		}
 		idle = waiting ? 0 : idle + 1;

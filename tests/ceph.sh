@@ -61,7 +61,7 @@ ceph_own_end() { "$top/tests/ceph" stop "$T/ceph"; }
 
 # As a user of the cluster's own files would call them.
 with_conf() { CEPH_CONF=$CEPH_CONF "$@"; }
-rbd() { with_conf command rbd -p "$rados" "$@"; }
+rbd() { CEPH_ARGS="--rbd_default_pool=$rados" with_conf timeout 100 rbd "$@"; }
 images() { rbd ls | sort | xargs; }
 image_md5() { rbd export --no-progress "$1" - | md5sum | cut -d' ' -f1; }
 image_size() { rbd info --format json "$1" | sed -E 's/.*"size":([0-9]+).*/\1/'; }

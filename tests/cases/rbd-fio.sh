@@ -16,7 +16,7 @@ verified() { # DESCRIPTION OPTION...
 	shift
 	# fio finds no file of a process that is gone: jobs in threads.
 	ok "$desc" timeout 100 fio --thread --name=v --directory="$M/p" --verify=crc32c \
-		--verify_fatal=1 --do_verify=1 --fallocate=none --allow_file_create=0 --output="$T/fio.out" \
+		--verify_fatal=1 --verify_state_save=0 --do_verify=1 --fallocate=none --allow_file_create=0 --output="$T/fio.out" \
 		--minimal "$@" || diag <"$T/fio.out"
 }
 for i in 0 1 2; do

@@ -68,7 +68,7 @@ took ls "$M/far"
 within 5 "the mount is alive"
 
 cluster resume osd.0
-again() { [ -d "$M/p" ] || mkdir "$M/p"; }
+again() { [ "$(pf_info p state)" = active ] || mkdir "$M/p"; }
 wait_for 40 again
 tap $? "OSD answers: the pool is there, or starts again" || diag <"$C/error"
 same() { cmp "$T/in" "$M/p/r"; }

@@ -36,7 +36,7 @@ while [ $SECONDS -lt $end ] && [ $rc -eq 0 ]; do
 	engine=$([ $((rounds % 2)) = 0 ] && echo psync || echo libaio)
 	direct=$((rounds % 3 != 0))
 	for rw in write randwrite randrw; do
-		timeout 300 fio --thread --name=v --directory="$M/p" --verify=crc32c --verify_fatal=1 \
+		timeout 300 fio --thread --name=v --directory="$M/p" --verify=crc32c --verify_fatal=1 --verify_state_save=0 \
 			--do_verify=1 --fallocate=none --allow_file_create=0 --minimal --rw=$rw --numjobs=2 \
 			--bsrange=4k-512k --size=256M --io_size=128M --ioengine="$engine" --iodepth=16 \
 			--direct="$direct" --fsync=64 --randrepeat=0 --output="$T/fio.out" || rc=1

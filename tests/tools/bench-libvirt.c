@@ -417,6 +417,7 @@ int main(int argc, char **argv)
 		turns("vol-info", vol_info, volumes);
 		turns("vol-xml", vol_xml, volumes / 10);
 		turns("big-stop", big_stop, 1);
+		usleep(500000);         /* both have dropped what they knew */
 		turns("big-start", big_start, 1);
 		turns("resize", resize, volumes);
 		turns("delete", delete, volumes);
