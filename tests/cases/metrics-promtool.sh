@@ -5,6 +5,7 @@
 # stricter parser; the figures are what was done, by pool and operation; a pool keeps
 # its counters over stop and start, and loses them with its definition; names are
 # escaped; a thousand pools make 500 rows and one for the rest.
+# shellcheck disable=SC2016,SC2317
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/hang.sh
