@@ -35,7 +35,8 @@
 
 enum {
 	TICK_MS = 250,
-	HALF_MS = 50,           /* for the other half of a rename */
+	HALF_MS = 50,           /* for the other half of a rename, when no event waits */
+	HALF_BUSY_MS = 1000,    /* when others do */
 	END_MS = 1000,          /* for a look at a file under way */
 	BUCKETS = 1024,
 	SLOTS_MAX = 4096,       /* sizes kept, of one directory */
@@ -50,6 +51,7 @@ struct slot {
 	bool told;              /* size is what was told last; else what it was once */
 	bool check;             /* has changed */
 	bool other;             /* no volume */
+	bool guessed;           /* its creation was told by check_exchange */
 	char name[];
 };
 
@@ -82,6 +84,7 @@ static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
 static struct watch *watches;
 static int inotify = -1;
+static bool quiet;                      /* the thread's: no event has waited */
 static _Thread_local bool is_thread;
 
 /* ---- telling ------------------------------------------------------------------- */
@@ -189,7 +192,8 @@ static void fill(struct watch *w)
 		uint64_t size;
 		struct slot *s;
 
-		if (name_check(NAME_VOLUME, de->d_name, &e) < 0 ||
+		/* Of a directory not even lstat: it may be where we are mounted. */
+		if (de->d_type == DT_DIR || name_check(NAME_VOLUME, de->d_name, &e) < 0 ||
 		    *slot_at(w, de->d_name) || look(w, de->d_name, &size) <= 0)
 			continue;
 		s = slot_get(w, de->d_name);
@@ -288,7 +292,7 @@ static void on_created(struct watch *w, const char *name)
 		s->size = size;
 		s->told = is;
 		s->other = !is;
-		s->check = false;
+		s->check = s->guessed = false;
 	}
 	if (is)                         /* gone already: its deletion comes, too */
 		tell(w, VOL_CREATED, name, NULL, size);
@@ -329,6 +333,7 @@ static void check_exchange(struct watch *w, const char *from, const char *to)
 	rename_forget(w);
 	if (back && look(w, from, &size) == 1) {
 		on_created(w, from);
+		slot_get(w, from)->guessed = true;
 		return;
 	}
 	w->last_from = xstrdup(from);
@@ -365,6 +370,17 @@ static void on_renamed(struct watch *w, const char *from, const char *to)
 	check_exchange(w, from, to);
 }
 
+/* It was there and back, and what was taken for the other half was made by then. */
+static bool was_guessed(struct watch *w, const char *name)
+{
+	struct slot *s = *slot_at(w, name);
+	bool yes = s && s->guessed;
+
+	if (yes)
+		s->guessed = false;
+	return yes;
+}
+
 static void on_name(struct watch *w, const struct inotify_event *v)
 {
 	if (v->mask & IN_MOVED_TO && w->from && w->cookie == v->cookie) {
@@ -383,6 +399,8 @@ static void on_name(struct watch *w, const struct inotify_event *v)
 		return;
 	}
 	rename_forget(w);
+	if (v->mask & IN_CREATE && was_guessed(w, v->name))
+		return;
 	if (v->mask & (IN_CREATE | IN_MOVED_TO)) {
 		on_created(w, v->name);
 	} else {
@@ -475,7 +493,7 @@ static void on_time(struct watch *w, const struct inotify_event *v)
 	uint64_t now = now_ms();
 
 	(void)v;
-	if (w->from_due && w->from_due <= now)
+	if (w->from_due && w->from_due + (quiet ? 0 : HALF_BUSY_MS) <= now)
 		flush_from(w);
 	if (w->tick && w->tick <= now)
 		on_tick(w);
@@ -514,6 +532,7 @@ static void *watch_thread(void *arg)
 
 		if (poll(&p, 1, pause_ms()) > 0)
 			len = read(inotify, b, sizeof(*b));
+		quiet = len <= 0;
 		for (ssize_t at = 0; at < len; ) {
 			const struct inotify_event *v = (const void *)(b->bytes + at);
 

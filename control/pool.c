@@ -134,8 +134,10 @@ void pool_end(struct change *ch, enum pool_state now, const struct err *why)
 		over = cp->run;
 		cp->run = NULL;
 	}
-	/* Its definition went while it ran: nothing is left to be shown. */
-	if (now == POOL_INACTIVE && !cp->persistent && !cp->gone) {
+	/* Its definition went while it ran, or while it failed to start: nothing is left
+	 * to be shown. What ran and cannot be taken over stays, to be given up. */
+	if ((now == POOL_INACTIVE || (now == POOL_FAILED && !cp->recorded)) &&
+	    !cp->persistent && !cp->gone) {
 		registry_drop(cp);
 		dropped = true;
 	}

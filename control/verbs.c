@@ -387,6 +387,9 @@ static int verb_dispatch(struct cpool *cp, const struct caller *who, int count,
 			       words[v->max_args + 1], v->name, v->usage);
 	if (atomic_load(&who->progress->cancel))
 		return err_set(e, ECANCELED, "'%s' was cancelled", v->name);
+	/* Of the line before, if one write brought several. */
+	atomic_store(&who->progress->done, 0);
+	atomic_store(&who->progress->total, 0);
 	rc = v->run(cp, who, count, words, e);
 	/* "delete" is what rm does to a volume. */
 	metrics_count(cpool_metrics(cp), v->run == verb_delete ? "erase" : v->name, -rc, 0,

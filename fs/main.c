@@ -8,6 +8,7 @@
 #include "fs.h"
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -456,6 +457,8 @@ int main(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	umask(0);
+	/* Threads that come and go would each take an arena of their own in turn. */
+	mallopt(M_ARENA_MAX, 4);
 	raise_limits();
 	log_open(LOG_TO_STDERR, opt.debug);
 	notify_init();

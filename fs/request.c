@@ -88,7 +88,8 @@ struct req *req_new(fuse_req_t fr, fuse_ino_t ino, const char *op)
 	r->ctx = *fuse_req_ctx(fr);
 	r->node = n;
 	r->run = n->run;
-	r->queue = queue_of(n);
+	/* Who announces takes no place from a pool's users. */
+	r->queue = helper_is(&r->ctx) ? control_queue : queue_of(n);
 	r->op = op;
 	r->refs = 1;
 	r->begun_ns = now_ns();

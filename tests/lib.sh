@@ -194,6 +194,15 @@ pf_restart() { # a clean end by SIGTERM, and a new daemon
 	pf_launch
 }
 
+# Ends a strace of the daemon. One that lets go of its threads one by one may wait for
+# the helper (fs/helper.c), which waits for a thread that is still stopped: then a kill
+# lets go of all at once. Its lines are written by then.
+pf_untrace() { # PID of strace, our child
+	kill -INT "$1" 2>/dev/null
+	wait_for 5 eval "! grep -qs '^State:[[:space:]]*[^ZX]' /proc/$1/status" || kill -9 "$1"
+	wait "$1" 2>/dev/null
+}
+
 pf_kill9() { # the dead mount stays, for the next pf_launch to clean
 	kill -9 "$pf_pid"
 	wait "$pf_pid" 2>/dev/null

@@ -7,7 +7,7 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need strace python3
-pf_setup
+pf_setup -o noannounce # whose own requests would stand between
 
 trace() { # OPTION...: of the daemon, until trace_end
 	: >"$T/strace.err"
@@ -20,7 +20,7 @@ trace() { # OPTION...: of the daemon, until trace_end
 		skip_all "cannot trace the daemon: $(tail -n 1 "$T/strace.err")"
 	fi
 }
-trace_end() { kill -INT $tracer; wait $tracer; }
+trace_end() { pf_untrace $tracer; }
 mark() { ! stat "$M/mark-$1" >/dev/null 2>&1; }
 did() { sed -n "s/^$1: //p" "$T/words"; }
 write_whole() { pf_xml "$@" | dd of="$C/pools/$1.xml" bs=64k iflag=fullblock status=none; } # one write

@@ -9,7 +9,7 @@
 # shellcheck source=tests/hang.sh
 . "$(dirname "$0")/../hang.sh"
 need python3
-pf_setup -o nopassthrough,fault,timeout=120
+pf_setup -o nopassthrough,noannounce,fault,timeout=120
 hang_pools
 for i in $(seq 100); do
 	echo "$i" >"$DATA/p/n$i"

@@ -27,7 +27,7 @@ verified "sequential, 1 MiB, three jobs" --rw=write --bs=1M --size=48M --numjobs
 verified "random, 4 KiB, fsync each 16" --rw=randwrite --bs=4k --size=48M --io_size=6M --numjobs=2 --ioengine=psync --fsync=16
 verified "random sizes at depth 32, O_DIRECT" --rw=randwrite --bsrange=4k-256k --size=48M --io_size=24M --ioengine=libaio --iodepth=32 --direct=1
 verified "random, writes and reads mixed, depth 16" --rw=randrw --bs=8k --size=48M --io_size=12M --ioengine=libaio --iodepth=16 --direct=1
-verified "odd sizes" --rw=randwrite --bsrange=512-70001 --bs_unaligned=1 --size=32M --io_size=12M --ioengine=psync
+verified "sizes that are no multiple of a sector" --rw=randwrite --bssplit=1000/30:7000/30:70000/40 --bs_unaligned=1 --size=32M --io_size=12M --ioengine=psync
 ok "Ceph has the same" [ "$(image_md5 v.0.0)" = "$(md5 "$M/p/v.0.0")" ]
 ok "as what O_DIRECT reads" [ "$(dd if="$M/p/v.0.0" bs=1M iflag=direct status=none | md5sum | cut -d' ' -f1)" = "$(image_md5 v.0.0)" ]
 done_testing

@@ -11,7 +11,7 @@ binary=$POOLFS
 printf '#!/bin/sh\nexec setsid "%s" "$@"\n' "$binary" >"$T/poolfs"
 chmod +x "$T/poolfs"
 POOLFS=$T/poolfs # without a terminal, wherever the case runs
-pf_setup
+pf_setup -o fault
 reloads=0
 reload() {
 	reloads=$((reloads + 1))
@@ -56,6 +56,21 @@ ok "the stopped one is not defined any more" [ ! -e "$C/pools/c" ]
 is "$(pf_info new state) $(pf_info new persistent)" "active no" "the running one runs on, without a definition"
 ok "it stops" rmdir "$M/new"
 ok "and then is gone, too" [ ! -e "$C/pools/new" ]
+
+# ---- gone while it starts, and then fails to
+pf_define late "$DATA/late"
+rmdir "$DATA/late"
+echo 'late start 1 delay 3000' >"$C/fault"
+echo start >"$C/pools/late/ctl" 2>/dev/null &
+starter=$!
+wait_for 10 eval '[ "$(pf_info late state)" = starting ]'
+rm "$SRC/late.xml"
+reload
+is "$(pf_info late state) $(pf_info late persistent)" "starting no" "one that starts is still shown"
+wait $starter
+ok "when its start has failed, nothing is left of it" wait_for 20 [ ! -e "$C/pools/late" ]
+is "$(grep -c 'pool-undefined late' "$C/events")" 1 "which was told once"
+echo clear >"$C/fault"
 
 # ---- renamed, with its uuid and its name inside
 mv "$SRC/d.xml" "$SRC/e.xml"

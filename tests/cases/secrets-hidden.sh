@@ -84,8 +84,7 @@ for id in "$pf_pid" $(pgrep -P "$pf_pid"); do
 	tr '\0' '\n' <"/proc/$id/cmdline"
 	tr '\0' '\n' <"/proc/$id/environ"
 done >"$T/processes" 2>/dev/null
-kill -INT $tracer
-wait $tracer
+pf_untrace $tracer
 ok "it was seen with its arguments and environment" grep -q 'execve(.*qemu-img.*"create".*LC_ALL=' "$T/programs"
 for type in i r; do cat "$C/pools/$type/error" "$C/pools/$type/info" "$C/pools/$type.xml"; done >"$T/pools"
 grep -rhs . "$C" --exclude-dir=secrets --exclude=events >"$T/control"

@@ -152,8 +152,7 @@ if wait_for 20 grep -q attached "$T/strace.err"; then
 	mark remove
 	rm "$S/$V"
 	mark end
-	kill -INT $tracer
-	wait $tracer
+	pf_untrace $tracer
 	python3 "$top/tests/strace.py" "$T/trace" "$SRC" "$RUN" >"$T/words"
 	dir=source/secrets
 	like "$(sed -n 's/^set: //p' "$T/words")" \
@@ -164,8 +163,7 @@ if wait_for 20 grep -q attached "$T/strace.err"; then
 	tracer=$!
 	wait_for 20 grep -q attached "$T/strace.err"
 	fails_with "nput/output error" "where fsync fails" bash -c 'echo other >"$1"' - "$S/usage:cat"
-	kill -INT $tracer
-	wait $tracer
+	pf_untrace $tracer
 	is "$(has usage:cat)" "key of a file" "the old one stays"
 	is "$(ls -A "$SRC/secrets" | grep '^\.')" "" "and no temporary file"
 else

@@ -44,8 +44,7 @@ compgen -f "$S/" >"$T/out"
 : "$S"/*/* # as Tab does
 touch "$T/silent"
 cat "$S/fs" "$S/logical" >"$T/out"
-kill "$tracer"
-wait "$tracer"
+pf_untrace "$tracer"
 ok "an open of fs runs blkid, or finds no device to ask; of logical it runs pvs" grep -q 'execve("[^"]*/pvs"' "$T/trace"
 is "$(awk '/execve\(/ && !/pvs"/ && !/blkid"/ && !/ENOENT/' "$T/trace")" "" "a listing, a stat and Tab run none"
 first=$(grep -c 'execve(' "$T/trace")

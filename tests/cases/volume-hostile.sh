@@ -59,8 +59,7 @@ opened() { # COMMAND: names that the daemon opens or reads while it runs
 	sleep 0.5
 	"$@" >"$T/listed" 2>&1
 	sleep 0.2
-	kill "$tracer"
-	wait "$tracer" 2>/dev/null
+	pf_untrace "$tracer"
 	grep -E "AT_FDCWD|$I" "$T/strace" | grep -E 'qcow2|fifo|socket|large|unreadable|"a' | head -n 5
 }
 if strace -qq -o /dev/null true 2>/dev/null; then

@@ -4,6 +4,7 @@
  * by file operations on a mount of poolfs, by turns in short slices.
  *
  * Called by tests/bench/libvirt; judges nothing.
+ *   bench-libvirt URI list POOL TIMES     the volumes of POOL by libvirt, so often
  *   bench-libvirt URI MOUNT THEIRS OURS ROUNDS POOLS VOLUMES
  * THEIRS and OURS are empty directories on one file system. Prints a line for
  * each task and round: NAME COUNT microseconds-of-libvirt microseconds-of-poolfs.
@@ -39,6 +40,7 @@ static struct {
 	int (*ConnectClose)(void *);
 	const char *(*GetLastErrorMessage)(void);
 	void *(*StoragePoolDefineXML)(void *, const char *, unsigned);
+	void *(*StoragePoolLookupByName)(void *, const char *);
 	int (*StoragePoolCreate)(void *, unsigned);
 	int (*StoragePoolDestroy)(void *);
 	int (*StoragePoolUndefine)(void *);
@@ -91,6 +93,7 @@ static void load(void)
 	get(ConnectClose);
 	get(GetLastErrorMessage);
 	get(StoragePoolDefineXML);
+	get(StoragePoolLookupByName);
 	get(StoragePoolCreate);
 	get(StoragePoolDestroy);
 	get(StoragePoolUndefine);
@@ -378,8 +381,31 @@ static void handles(void)
 	free(all);
 }
 
+static void list(const char *pool, int times)
+{
+	void *p = vir.StoragePoolLookupByName(connection, pool), **all;
+
+	must(p);
+	for (; times > 0; times--) {
+		int n = vir.StoragePoolListAllVolumes(p, &all, 0);
+
+		must(n > 0);
+		while (n > 0)
+			vir.StorageVolFree(all[--n]);
+		free(all);
+	}
+	vir.StoragePoolFree(p);
+	vir.ConnectClose(connection);
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 5 && !strcmp(argv[2], "list")) {
+		load();
+		must((connection = vir.ConnectOpen(argv[1])));
+		list(argv[3], atoi(argv[4]));
+		return 0;
+	}
 	if (argc != 8) {
 		fprintf(stderr, "usage: bench-libvirt URI MOUNT THEIRS OURS ROUNDS POOLS VOLUMES\n");
 		return 2;

@@ -193,6 +193,27 @@ static void test_replace(void **state)
 	assert_told("-b\n-c\n");
 }
 
+/* There and back, and then a new one, all before the thread has looked: that is no
+ * exchange, or at least tells of no file twice. */
+static void test_there_and_back(void **state)
+{
+	(void)state;
+	assert_int_equal(symlinkat("a", dir, "a"), 0);
+	assert_told("+a 1\n");
+	pthread_mutex_lock(&mu);                /* the thread waits as it tells */
+	assert_int_equal(renameat(dir, "a", dir, "b"), 0);
+	assert_int_equal(renameat(dir, "b", dir, "a"), 0);
+	assert_int_equal(symlinkat("bb", dir, "b"), 0);
+	pthread_mutex_unlock(&mu);
+	assert_told("a>b\nb>a\n+b 2\n");
+	assert_int_equal(unlinkat(dir, "b", 0), 0);
+	assert_int_equal(symlinkat("bbb", dir, "b"), 0);
+	assert_told("-b\n+b 3\n");
+	assert_int_equal(unlinkat(dir, "a", 0), 0);
+	assert_int_equal(unlinkat(dir, "b", 0), 0);
+	assert_told("-a\n-b\n");
+}
+
 static void test_sizes(void **state)
 {
 	unsigned lines = 0;
@@ -326,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_hidden),
 		cmocka_unit_test(test_replace),
+		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_two_writers),
 		cmocka_unit_test(test_again),
