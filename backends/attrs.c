@@ -91,7 +91,7 @@ void attrs_set(struct attrs *a, uint64_t id, const struct vol_attr *v)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	pthread_mutex_lock(&a->lock);
-	if (a->count == ATTRS_MAX)
+	if (a->count == ATTRS_MAX && !*row_at(a, id))
 		row_drop(a, row_at(a, a->oldest->id));
 	table_grow(a);
 	at = row_at(a, id);

@@ -195,8 +195,9 @@ struct pool {
 	atomic_bool watched;
 };
 
-/* For a driver that cannot watch, of a change that is not the whole of a call:
- * a volume that grew as it was written. */
+/* For a driver that cannot watch, of a change that is not the whole of a call (a volume
+ * that grew as it was written), and for the front, which knows what a volume that was
+ * truncated by a handle is called by now. Nothing while the driver watches. */
 void pool_tell(struct pool *p, enum vol_change what, const char *name, const char *to,
 	       uint64_t size);
 

@@ -2,9 +2,10 @@
 /*
  * rbd.h - what the files of the rbd driver share, and nobody else.
  *
- * rbd.c has the row, the connection and the pool; rbd_head.c asks for sizes and
- * times without opening; rbd_image.c has the open images; rbd_io.c their bytes;
- * rbd_names.c, rbd_clone.c and rbd_tidy.c make, remove and copy. All of it is one
+ * rbd.c has the row and the pool, rbd_conn.c the connection, rbd_peers.c the other
+ * daemons; rbd_head.c asks for sizes and times without opening, rbd_list.c lists;
+ * rbd_image.c has the open images, rbd_io.c their bytes, rbd_size.c their sizes;
+ * rbd_names.c, rbd_copy.c, rbd_clone.c and rbd_tidy.c make, remove and copy. All of it is one
  * module (module.h) and the only code of poolfs that links against Ceph.
  */
 #ifndef POOLFS_RBD_H
@@ -25,6 +26,7 @@ enum {
 	OPEN_MAX = 256,                 /* images open at a time, if the XML does not say */
 	OWNER_MS = 1000,                /* how long we believe to be alone on an image */
 	FRESH_MS = 100,                 /* how old an attribute may be */
+	HEARD_LATE = 61,                /* other clients note a change once in 60 seconds */
 	PIECE_MAX = 1 << 30,            /* of one zeroing: librbd counts in 32 bits */
 	COPY_STEP = 4 << 20,
 };
@@ -32,7 +34,7 @@ enum {
 /* Hidden, since name_check() refuses it: a copy that is not whole yet. */
 #define TEMP_PREFIX ".poolfs."
 
-/* ---- the connection: one for each run (rbd.c) --------------------------- */
+/* ---- the connection: one for each run (rbd_conn.c) ---------------------- */
 
 struct image;
 /* Counted: by the pool, its images' closer, and calls that outlive a stop. */
@@ -47,16 +49,29 @@ struct conn {
 	char **dead;                    /* addresses of our own that died; ends with NULL */
 	unsigned open_max;
 	unsigned timeout;               /* seconds of one operation */
-	bool connected, pooled;
+	atomic_bool pooled;             /* io is usable */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct image *images;           /* all that are known */
-	unsigned open;                  /* of them */
+	unsigned open;                  /* of them, with those being opened and closed */
 	bool ending, closer;
-	struct conn *next;              /* rbd.c's list of all */
+	struct conn *next;              /* rbd_conn.c's list of all */
 };
+struct conn *conn_new(const struct pool_def *def);
+/* Hosts (rbd_hosts.c): as librados wants them; with known, only those. */
+void hosts_text(const struct pool_source *s, const bool *known, struct buf *out);
+/* Names them to librados; asks the name service, and may wait for it. */
+int hosts_set(rados_t cluster, const struct pool_source *s);
+/* Does a monitor greet at one of them? */
+bool hosts_greet(const struct pool_source *s);
+/* User, key and settings, from the XML. */
+int conn_set_up(struct conn *c, struct pool *p, struct err *e);
+/* Connects. Bounded in time; what hangs is left to a thread of its own. */
+int conn_open(struct conn *c, const struct pool_def *def, struct err *e);
 struct conn *conn_get(struct conn *c);
+/* Those that are connected, counted; the caller frees the array. */
+size_t conns_all(struct conn ***all);
 void conn_put(struct conn *c);
 
 struct listing;
@@ -64,7 +79,8 @@ struct rbdp {
 	struct conn *conn;              /* from start to fini */
 	struct attrs attrs;
 	pthread_mutex_t lock;           /* of what follows */
-	struct listing *listing;        /* rbd_head.c's */
+	struct listing *listing;        /* rbd_list.c's */
+	uint64_t listings;              /* taken: numbers them */
 	uint64_t names;                 /* counts own changes of names */
 };
 
@@ -74,15 +90,19 @@ int rbd_fail(struct conn *c, int rc, struct err *e, const char *fmt, ...)
 /* Waits until the condition, or until (now_ms()); false: it is over. */
 bool rbd_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until);
 bool thread_begin(void *(*f)(void *), void *arg);       /* detached */
-/* Who we are on this machine: boot, process ids' name space, process, its start. */
+/* (rbd_peers.c) Who we are on this machine: boot, process ids' name space, process, its start. */
 char *self_identity(void);
 /* Is that a process of this boot and name space, and gone? */
 bool identity_dead(const char *identity);
+/* Tells others who we are, and finds out who has died here. */
+void clients_note(struct conn *c);
 
 /* ---- what is written down for later: omap of one object (rbd_tidy.c) ------ */
 
 #define TODO_OBJECT "poolfs.todo"
 #define CLIENTS_OBJECT "poolfs.clients"
+/* In the place of a maker's identity: he has given it up. */
+#define NOTE_LEFT "left"
 int note_set(struct conn *c, const char *object, const char *key, const char *value);
 int note_remove(struct conn *c, const char *object, const char *key);
 struct note {
@@ -119,6 +139,8 @@ struct objects {
 bool object_exists(const struct objects *o, uint64_t number);
 uint64_t objects_used(const struct objects *o);
 int objects_read(struct conn *c, const char *id, struct objects *o);
+
+/* ---- names and attributes (rbd_list.c) ------------------------------------- */
 
 int rbdp_list(struct pool *p, vol_found_f *found, void *arg, struct err *e);
 int rbdv_stat(struct pool *p, const char *name, struct vol_stat *st, struct err *e);
@@ -167,7 +189,7 @@ struct image {
 	int error;                      /* -errno of the last write that failed ... */
 	uint64_t errors;                /* ... and how many did */
 	bool error_seen;
-	atomic_uint_fast64_t writes;    /* begun */
+	atomic_uint_fast64_t writes;    /* begun, and once more when they end */
 	atomic_uint_fast64_t flushed;   /* writes at the begin of the last flush */
 	struct objects objects;         /* for seek */
 	uint64_t objects_writes;
@@ -189,6 +211,12 @@ int image_watchers(struct image *i, struct buf *text, struct err *e);
 void image_refresh(struct image *i);
 /* A write or flush has failed; all volumes of the image shall hear of it. */
 void image_error(struct image *i, int rc);
+/* Stores what librbd holds, if it may hold anything; a failure goes to all volumes as
+ * well. Between use and unuse. */
+int image_flush(struct image *i);
+bool image_unflushed(struct image *i);
+/* As it is shown. */
+uint64_t image_size(struct image *i);
 /* Closes it if nobody uses it; waits until ms. */
 int image_settle(struct image *i, unsigned ms, struct err *e);
 /* All of a connection's, at its end; waits at most ms. */
@@ -200,7 +228,8 @@ void images_begin(struct conn *c);
 struct rbdv {
 	struct image *image;
 	atomic_bool grows;              /* this handle made or emptied it */
-	atomic_bool empties;                 /* the data goes at the first write */
+	atomic_bool empties;            /* the data goes at the first write */
+	uint64_t floor;                 /* image->resize: bytes that were there before */
 	uint64_t errors;                /* image->errors that it has been told of */
 };
 int rbdv_attach(struct vol *v, const char *id, bool grows);
@@ -211,9 +240,13 @@ ssize_t rbdv_write(struct vol *v, const void *data, size_t len, uint64_t off, st
 int rbdv_flush(struct vol *v, bool data_only, struct err *e);
 int rbdv_allocate(struct vol *v, int mode, uint64_t off, uint64_t len, struct err *e);
 int rbdv_seek(struct vol *v, uint64_t off, int whence, uint64_t *found, struct err *e);
+/* rbd_copy.c */
 ssize_t rbdv_copy(struct vol *from, uint64_t from_off, struct vol *to, uint64_t to_off,
 		  size_t len, struct err *e);
 void rbdv_submit(struct vol *v, struct io *io);
+/* How much of that is there, by the size of now. Between use and unuse, as what follows. */
+size_t image_clip(struct image *i, uint64_t off, size_t len);
+int image_write(struct image *i, const char *data, size_t len, uint64_t off, struct err *e);
 /* [off, end) of i: the next data. Between use and unuse. */
 int image_data(struct image *i, uint64_t off, uint64_t end, uint64_t *data, uint64_t *hole,
 	       struct err *e);
@@ -227,6 +260,8 @@ int rbdv_resize(struct pool *p, const char *name, uint64_t size, unsigned flags,
 		struct err *e);
 /* Before a write of [*off, *off + len): makes room, or says why there is none. */
 int volume_room(struct vol *v, uint64_t *off, size_t len, struct err *e);
+/* The data of a volume that was opened to be written anew goes now. */
+int volume_empty(struct vol *v, struct err *e);
 /* Makes it at least that large, as fallocate does. Between use and unuse. */
 int volume_extend(struct vol *v, uint64_t end, struct err *e);
 /* Room to the end of its last object, so that this can be discarded as a whole. */

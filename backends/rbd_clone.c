@@ -26,28 +26,46 @@ static uint64_t random_number(void)
 	return n;
 }
 
-/* A snapshot that goes at once: Ceph keeps it hidden as long as the clone needs it. */
-static int clone_shared(struct image *from, const char *temp, struct err *e)
+/* A snapshot that goes at once: Ceph keeps it hidden as long as the clone needs it. The
+ * source is known by its name of now, which no other image with that snapshot has. */
+static int clone_shared(struct image *from, const char *name, const char *temp, struct err *e)
 {
 	_cleanup_free_ char *snap = xasprintf("poolfs-%016llx", (unsigned long long)random_number());
+	_cleanup_free_ char *key = xasprintf("snap.%s.%s", from->id, snap);
+	_cleanup_free_ char *self = self_identity();
 	struct conn *c = from->conn;
 	rbd_image_options_t o;
 	int rc, gone;
 
-	/* What this daemon wrote, and has not stored. */
-	rc = from->readonly ? 0 : rbd_flush(from->h);
-	if (rc < 0) {
-		image_error(from, rc);
-		return rbd_fail(c, rc, e, "cannot store what was written to the source");
+	/* What this daemon wrote, and has not stored; and no room to grow. */
+	if (!from->readonly) {
+		rc = image_trim(from, e);
+		if (rc < 0)
+			return rc;
+		rc = image_flush(from);
+		if (rc < 0)
+			return rbd_fail(c, rc, e, "cannot store what was written to the source");
 	}
-	rc = rbd_snap_create(from->h, snap);
-	if (rc < 0)
+	rc = note_set(c, TODO_OBJECT, key, self);
+	if (rc == 0)
+		rc = rbd_snap_create(from->h, snap);
+	if (rc < 0) {
+		/* Too late an answer may still have made it. */
+		if (rc == -ETIMEDOUT)
+			note_set(c, TODO_OBJECT, key, NOTE_LEFT);
+		else
+			note_remove(c, TODO_OBJECT, key);
 		return rbd_fail(c, rc, e, "cannot take a snapshot of the source");
+	}
 	rbd_image_options_create(&o);
 	rbd_image_options_set_uint64(o, RBD_IMAGE_OPTION_CLONE_FORMAT, 2);
-	rc = rbd_clone3(c->io, from->name, snap, c->io, temp, o);
+	rc = rbd_clone3(c->io, name, snap, c->io, temp, o);
 	rbd_image_options_destroy(o);
 	gone = rbd_snap_remove(from->h, snap);
+	if (gone < 0)
+		note_set(c, TODO_OBJECT, key, NOTE_LEFT);
+	else
+		note_remove(c, TODO_OBJECT, key);
 	if (rc < 0)
 		return rbd_fail(c, rc, e, "cannot clone the source");
 	return gone < 0 ? rbd_fail(c, gone, e, "cannot hide the snapshot '%s'", snap) : 0;
@@ -91,9 +109,7 @@ static int clone_bytes(struct image *from, const char *temp, struct progress *pr
 	char id[64];
 	int rc;
 
-	pthread_mutex_lock(&from->lock);
-	size = from->size;
-	pthread_mutex_unlock(&from->lock);
+	size = image_size(from);
 	rbd_image_options_create(&o);
 	rbd_image_options_set_uint64(o, RBD_IMAGE_OPTION_ORDER, from->order);
 	rc = rbd_create4(c->io, temp, size, o);
@@ -126,11 +142,11 @@ static bool shareable(struct image *from)
 	return rbd_get_features(from->h, &features) == 0 && features & RBD_FEATURE_LAYERING;
 }
 
-static int make(struct image *from, const char *temp, bool linked, struct progress *pr,
-		struct err *e)
+static int make(struct image *from, const char *name, const char *temp, bool linked,
+		struct progress *pr, struct err *e)
 {
 	if (shareable(from)) {
-		int rc = clone_shared(from, temp, e);
+		int rc = clone_shared(from, name, temp, e);
 
 		/* May only read the source, or its kind of image cannot. */
 		if (rc != -EPERM && rc != -EROFS && rc != -EINVAL && rc != -EOPNOTSUPP)
@@ -169,20 +185,23 @@ static int finish(struct pool *p, const char *temp, const char *to, bool linked,
 	return rbd_fail(c, rc, e, "cannot give the copy its name");
 }
 
-static void undo(struct conn *c, const char *temp)
+/* True: nothing is left of it. */
+static bool undo(struct conn *c, const char *temp)
 {
 	struct err ignored = { 0 };
 	struct image *i;
 	char id[64];
+	int rc = image_id_of(c, temp, id, &ignored);
 
-	if (image_id_of(c, temp, id, &ignored) < 0)
-		return;
+	if (rc < 0)
+		return rc == -ENOENT;
 	i = image_find(c, id);
 	if (i) {
 		image_settle(i, 10000, &ignored);
 		image_put(i, false);
 	}
-	rbd_remove(c->io, temp);
+	rc = rbd_remove(c->io, temp);
+	return rc == 0 || rc == -ENOENT;
 }
 
 int rbdv_clone(struct pool *p, const char *from, const char *to, unsigned flags,
@@ -209,14 +228,11 @@ int rbdv_clone(struct pool *p, const char *from, const char *to, unsigned flags,
 	rc = note_set(c, TODO_OBJECT, key, self);
 	if (rc < 0)
 		return rbd_fail(c, rc, e, "cannot note what is begun");
-	/* By its name of now: a rename leaves the one it was opened by. */
 	i = image_get(c, id, from, false);
 	rc = image_use(i, false, e);
 	if (rc == 0) {
-		free(i->name);
-		i->name = xstrdup(from);
 		image_refresh(i);
-		rc = make(i, temp, linked, pr, e);
+		rc = make(i, from, temp, linked, pr, e);
 		image_unuse(i);
 	}
 	image_put(i, false);
@@ -224,9 +240,12 @@ int rbdv_clone(struct pool *p, const char *from, const char *to, unsigned flags,
 		rc = err_set(e, ECANCELED, "cancelled");
 	if (rc == 0)
 		rc = finish(p, temp, to, linked, e);
-	if (rc < 0)
-		undo(c, temp);
-	note_remove(c, TODO_OBJECT, key);
+	if (rc == 0 || undo(c, temp)) {
+		note_remove(c, TODO_OBJECT, key);
+	} else {
+		note_set(c, TODO_OBJECT, key, NOTE_LEFT);
+		atomic_store(&p->untidy, true);
+	}
 	listing_drop(p);
 	return rc;
 }

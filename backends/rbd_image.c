@@ -140,13 +140,10 @@ static int open_handle(struct image *i, struct err *e)
 static void close_handle(struct image *i)
 {
 	struct err ignored = { 0 };
-	int rc;
 
 	if (!i->readonly) {
 		image_trim(i, &ignored);
-		rc = rbd_flush(i->h);
-		if (rc < 0)
-			image_error(i, rc);
+		image_flush(i);
 	}
 	if (i->watched)
 		rbd_update_unwatch(i->h, i->watch);
@@ -157,7 +154,7 @@ static void opened_locked(struct conn *c, struct image *i, bool yes)
 {
 	i->state = yes ? IMAGE_OPEN : IMAGE_CLOSED;
 	i->reopen = false;
-	c->open += yes;
+	c->open -= !yes;
 	pthread_cond_broadcast(&c->changed);
 }
 
@@ -183,6 +180,7 @@ int image_use(struct image *i, bool write, struct err *e)
 			rc = err_set(e, ESHUTDOWN, "the pool is being stopped");
 		} else if (i->state == IMAGE_CLOSED) {
 			i->state = IMAGE_OPENING;
+			c->open++;              /* now: the closer shall not end before */
 			pthread_mutex_unlock(&c->lock);
 			rc = open_handle(i, e);
 			pthread_mutex_lock(&c->lock);

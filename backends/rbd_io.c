@@ -17,8 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COPY_CALL_MAX = 64 << 20 };      /* bytes of data that one copy call moves */
-
 /* ---- open and close ------------------------------------------------------------- */
 
 int rbdv_attach(struct vol *v, const char *id, bool grows)
@@ -52,7 +50,7 @@ int rbdv_open(struct pool *p, const char *name, int flags, struct vol *v, struct
 	i = ((struct rbdv *)v->priv)->image;
 	/* A handle without a watch hears of no new size. */
 	pthread_mutex_lock(&d->conn->lock);
-	if (i->state == IMAGE_OPEN && !i->watched && i->size != h.size)
+	if (i->state == IMAGE_OPEN && !i->watched && image_size(i) != h.size)
 		i->reopen = true;
 	pthread_mutex_unlock(&d->conn->lock);
 	if (flags & O_TRUNC && (flags & O_ACCMODE) != O_RDONLY) {
@@ -99,8 +97,10 @@ int rbdv_close(struct vol *v, struct err *e)
 	struct image *i = r->image;
 	int rc = 0;
 
-	if (r->grows && is_open(i) && image_use(i, true, e) == 0) {
-		rc = image_trim(i, e);
+	/* What a mapping wrote comes after the last flush, and nobody else would hear. */
+	if (is_open(i) && (r->grows || image_unflushed(i)) && image_use(i, false, e) == 0) {
+		rc = r->grows ? image_trim(i, e) : 0;
+		image_flush(i);
 		image_unuse(i);
 	}
 	if (rc == 0)
@@ -125,13 +125,22 @@ static void flush_ended(struct image *i, uint64_t writes, int rc)
 		atomic_store(&i->flushed, writes);
 }
 
-static bool needs_flush(struct image *i)
+bool image_unflushed(struct image *i)
 {
 	return atomic_load(&i->writes) != atomic_load(&i->flushed);
 }
 
+int image_flush(struct image *i)
+{
+	uint64_t writes = atomic_load(&i->writes);
+	int rc = image_unflushed(i) ? rbd_flush(i->h) : 0;
+
+	flush_ended(i, writes, rc);
+	return rc;
+}
+
 /* Clips to the end; 0: nothing is left. */
-static size_t clip(struct image *i, uint64_t off, size_t len)
+size_t image_clip(struct image *i, uint64_t off, size_t len)
 {
 	uint64_t size;
 
@@ -148,24 +157,17 @@ static const char *const failed[] = {
 	[IO_READ] = "cannot read it", [IO_WRITE] = "cannot write it", [IO_FLUSH] = "cannot flush it",
 };
 
-/* On a thread of librbd's: waits for nothing. */
-static void aio_ended(rbd_completion_t done, void *arg)
+static void io_ended(struct image *i, struct io *io, ssize_t rc)
 {
-	struct io *io = arg;
 	struct rbdv *r = io->vol->priv;
-	struct image *i = r->image;
-	ssize_t rc = rbd_aio_get_return_value(done);
-	uint64_t size;
 
-	rbd_aio_release(done);
-	if (io->op == IO_WRITE && rc >= 0)
-		rc = (ssize_t)io->len;
-	/* Somebody has made it smaller meanwhile. */
-	if (io->op != IO_FLUSH && rc == -EINVAL && rbd_get_size(i->h, &size) == 0 &&
-	    io->off >= size)
-		rc = io->op == IO_READ ? 0 :
-			err_set(&io->err, ENOSPC, "it ends at byte %llu now: somebody has made it "
-				"smaller", (unsigned long long)size);
+	if (io->op == IO_WRITE) {
+		/* Once more, and before anybody hears of it: a flush that began since it was
+		 * counted may not have covered it. */
+		atomic_fetch_add(&i->writes, 1);
+		if (rc >= 0)
+			rc = (ssize_t)io->len;
+	}
 	if (io->err.text[0]) {
 		;                       /* nothing was lost that others must know of */
 	} else if (io->op == IO_FLUSH) {
@@ -178,6 +180,34 @@ static void aio_ended(rbd_completion_t done, void *arg)
 	}
 	image_unuse(i);
 	io_done(io, rc);
+}
+
+/* What librbd calls wrong may be behind the end, if somebody has made it smaller. To
+ * ask for the size may have to wait, so that it has a thread. */
+static void *behind_thread(void *arg)
+{
+	struct io *io = arg;
+	struct image *i = ((struct rbdv *)io->vol->priv)->image;
+	ssize_t rc = -EINVAL;
+	uint64_t size;
+
+	if (rbd_get_size(i->h, &size) == 0 && io->off >= size)
+		rc = io->op == IO_READ ? 0 :
+			err_set(&io->err, ENOSPC, "it ends at byte %llu now: somebody has made it "
+				"smaller", (unsigned long long)size);
+	io_ended(i, io, rc);
+	return NULL;
+}
+
+/* On a thread of librbd's: waits for nothing. */
+static void aio_ended(rbd_completion_t done, void *arg)
+{
+	struct io *io = arg;
+	ssize_t rc = rbd_aio_get_return_value(done);
+
+	rbd_aio_release(done);
+	if (rc != -EINVAL || io->op == IO_FLUSH || !thread_begin(behind_thread, io))
+		io_ended(((struct rbdv *)io->vol->priv)->image, io, rc);
 }
 
 /* Hands it to librbd; 0, or it did not take it. */
@@ -207,7 +237,7 @@ void rbdv_submit(struct vol *v, struct io *io)
 	int rc;
 
 	/* A reader's close asks for nothing to be stored. */
-	if (io->op == IO_FLUSH && !(r->grows && is_open(i)) && !needs_flush(i)) {
+	if (io->op == IO_FLUSH && !(r->grows && is_open(i)) && !image_unflushed(i)) {
 		io_done(io, errors_tell(r, &io->err));
 		return;
 	}
@@ -224,7 +254,7 @@ void rbdv_submit(struct vol *v, struct io *io)
 		rc = r->grows ? image_trim(i, &io->err) : 0;
 		io->driver = (void *)(uintptr_t)atomic_load(&i->writes);
 	} else {
-		len = clip(i, io->off, len);
+		len = image_clip(i, io->off, len);
 	}
 	if (rc == 0 && (len || io->op == IO_FLUSH)) {
 		rc = hand_over(i, io, len);
@@ -243,7 +273,7 @@ ssize_t rbdv_read(struct vol *v, void *data, size_t len, uint64_t off, struct er
 
 	if (n < 0)
 		return n;
-	len = clip(i, off, len);
+	len = image_clip(i, off, len);
 	n = len ? rbd_read(i->h, off, len, data) : 0;
 	if (n < 0)
 		n = rbd_fail(i->conn, (int)n, e, "%s", failed[IO_READ]);
@@ -251,12 +281,13 @@ ssize_t rbdv_read(struct vol *v, void *data, size_t len, uint64_t off, struct er
 	return n;
 }
 
-static int write_at(struct image *i, const char *data, size_t len, uint64_t off, struct err *e)
+int image_write(struct image *i, const char *data, size_t len, uint64_t off, struct err *e)
 {
 	ssize_t n;
 
 	atomic_fetch_add(&i->writes, 1);
 	n = rbd_write(i->h, off, len, data);
+	atomic_fetch_add(&i->writes, 1);        /* see io_ended */
 	if (n == (ssize_t)len)
 		return 0;
 	image_error(i, n < 0 ? (int)n : -EIO);
@@ -272,7 +303,7 @@ ssize_t rbdv_write(struct vol *v, const void *data, size_t len, uint64_t off, st
 		return rc;
 	rc = volume_room(v, &off, len, e);
 	if (rc == 0 && len)
-		rc = write_at(i, data, len, off, e);
+		rc = image_write(i, data, len, off, e);
 	image_unuse(i);
 	return rc < 0 ? rc : (ssize_t)len;
 }
@@ -284,16 +315,13 @@ int rbdv_flush(struct vol *v, bool data_only, struct err *e)
 	int rc = 0;
 
 	(void)data_only;
-	if ((r->grows && is_open(i)) || needs_flush(i)) {
+	if ((r->grows && is_open(i)) || image_unflushed(i)) {
 		rc = image_use(i, false, e);
 		if (rc < 0)
 			return rc;
 		rc = r->grows ? image_trim(i, e) : 0;
-		if (rc == 0) {
-			uint64_t writes = atomic_load(&i->writes);
-
-			flush_ended(i, writes, rbd_flush(i->h));
-		}
+		if (rc == 0)
+			image_flush(i);
 		image_unuse(i);
 	}
 	return rc < 0 ? rc : errors_tell(r, e);
@@ -323,6 +351,7 @@ int image_zero(struct image *i, uint64_t off, uint64_t len, bool thick, struct p
 			rc = (int)rbd_aio_get_return_value(done);
 		}
 		rbd_aio_release(done);
+		atomic_fetch_add(&i->writes, 1);        /* see io_ended */
 		if (rc < 0) {
 			image_error(i, rc);
 			return rbd_fail(i->conn, rc, e, "cannot zero it");
@@ -337,7 +366,8 @@ int image_zero(struct image *i, uint64_t off, uint64_t len, bool thick, struct p
 
 int rbdv_allocate(struct vol *v, int mode, uint64_t off, uint64_t len, struct err *e)
 {
-	struct image *i = ((struct rbdv *)v->priv)->image;
+	struct rbdv *r = v->priv;
+	struct image *i = r->image;
 	bool zero = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
 	int rc;
 
@@ -349,170 +379,12 @@ int rbdv_allocate(struct vol *v, int mode, uint64_t off, uint64_t len, struct er
 	if (rc < 0)
 		return rc;
 	rc = image_alone(i, e);
+	if (rc == 0 && r->empties)
+		rc = volume_empty(v, e);
 	if (rc == 0 && !(mode & FALLOC_FL_KEEP_SIZE))
 		rc = volume_extend(v, off + len, e);
 	if (rc == 0 && zero)
-		rc = image_zero(i, off, clip(i, off, len), false, NULL, e);
+		rc = image_zero(i, off, image_clip(i, off, len), false, NULL, e);
 	image_unuse(i);
 	return rc;
-}
-
-/* ---- data and holes ------------------------------------------------------------------------ */
-
-/* Locked. */
-static bool objects_good(struct image *i, uint64_t now, uint64_t writes)
-{
-	return i->objects.bits && i->objects_writes == writes && now - i->objects.loaded < FRESH_MS;
-}
-
-/* The object map as it is now; false if there is none to go by. */
-static bool objects_load(struct image *i)
-{
-	uint64_t features = 0, flags = 0, overlap, writes = atomic_load(&i->writes);
-	struct objects o = { 0 };
-	bool good;
-
-	pthread_mutex_lock(&i->lock);
-	good = objects_good(i, now_ms(), writes);
-	pthread_mutex_unlock(&i->lock);
-	if (good)
-		return true;
-	/* A copy's objects may still be its parent's. */
-	if (rbd_get_overlap(i->h, &overlap) == 0 && overlap)
-		return false;
-	if (rbd_get_features(i->h, &features) < 0 || !(features & RBD_FEATURE_OBJECT_MAP) ||
-	    rbd_get_flags(i->h, &flags) < 0 || flags & RBD_FLAG_OBJECT_MAP_INVALID)
-		return false;
-	/* What waits to be stored is in no map. */
-	if (needs_flush(i))
-		flush_ended(i, writes, rbd_flush(i->h));
-	if (objects_read(i->conn, i->id, &o) < 0)
-		return false;
-	pthread_mutex_lock(&i->lock);
-	free(i->objects.bits);
-	i->objects = o;
-	i->objects_writes = writes;
-	pthread_mutex_unlock(&i->lock);
-	return true;
-}
-
-int image_data(struct image *i, uint64_t off, uint64_t end, uint64_t *data, uint64_t *hole,
-	       struct err *e)
-{
-	uint64_t n, last;
-
-	(void)e;
-	*data = off;
-	*hole = end;
-	if (off >= end || !objects_load(i))
-		return 0;
-	pthread_mutex_lock(&i->lock);
-	last = (end - 1) >> i->order;
-	for (n = off >> i->order; n <= last && !object_exists(&i->objects, n); n++)
-		;
-	if (n > last)
-		*data = end;
-	else if (n << i->order > off)
-		*data = n << i->order;
-	for (; n <= last && object_exists(&i->objects, n); n++)
-		;
-	if (n <= last)
-		*hole = n << i->order;
-	pthread_mutex_unlock(&i->lock);
-	return 0;
-}
-
-int rbdv_seek(struct vol *v, uint64_t off, int whence, uint64_t *found, struct err *e)
-{
-	struct image *i = ((struct rbdv *)v->priv)->image;
-	uint64_t size, data, hole;
-	int rc = image_use(i, false, e);
-
-	if (rc < 0)
-		return rc;
-	image_refresh(i);
-	pthread_mutex_lock(&i->lock);
-	size = i->size;
-	pthread_mutex_unlock(&i->lock);
-	if (off >= size)
-		rc = -(e->code = ENXIO);
-	if (rc == 0)
-		rc = image_data(i, off, size, &data, &hole, e);
-	if (rc == 0 && whence == SEEK_DATA && data >= size)
-		rc = -(e->code = ENXIO);
-	if (rc == 0)
-		*found = whence == SEEK_DATA ? data : data > off ? off : hole;
-	image_unuse(i);
-	return rc;
-}
-
-/* ---- copies ------------------------------------------------------------------------------------ */
-
-static bool all_zero(const char *data, size_t len)
-{
-	return !len || (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
-}
-
-/* One piece of data, or a whole hole. fresh: behind what the target had before. */
-static ssize_t copy_piece(struct image *from, uint64_t from_off, struct vol *to, uint64_t to_off,
-			  size_t len, char *room, uint64_t fresh, struct err *e)
-{
-	struct image *i = ((struct rbdv *)to->priv)->image;
-	uint64_t data, hole;
-	int rc = image_data(from, from_off, from_off + len, &data, &hole, e);
-	bool zero = data > from_off;
-	ssize_t n;
-
-	if (rc < 0)
-		return rc;
-	len = zero ? data - from_off : hole - from_off;
-	if (!zero) {
-		len = len < COPY_STEP ? len : COPY_STEP;
-		n = rbd_read(from->h, from_off, len, room);
-		if (n < 0)
-			return rbd_fail(from->conn, (int)n, e, "cannot read the source");
-		len = (size_t)n;
-		zero = all_zero(room, len);
-	}
-	rc = volume_room(to, &to_off, len, e);
-	if (rc < 0 || !len)
-		return rc;
-	if (!zero)
-		rc = write_at(i, room, len, to_off, e);
-	else if (to_off < fresh)
-		rc = image_zero(i, to_off, len, false, NULL, e);
-	return rc < 0 ? rc : (ssize_t)len;
-}
-
-ssize_t rbdv_copy(struct vol *from, uint64_t from_off, struct vol *to, uint64_t to_off,
-		  size_t len, struct err *e)
-{
-	struct image *a = ((struct rbdv *)from->priv)->image, *b = ((struct rbdv *)to->priv)->image;
-	_cleanup_free_ char *room = NULL;
-	size_t done = 0, moved = 0;
-	uint64_t fresh;
-	ssize_t n = image_use(a, false, e);
-
-	if (n < 0)
-		return n;
-	n = image_use(b, true, e);
-	if (n < 0) {
-		image_unuse(a);
-		return n;
-	}
-	len = clip(a, from_off, len);
-	room = xmalloc(COPY_STEP);
-	pthread_mutex_lock(&b->lock);
-	fresh = ((struct rbdv *)to->priv)->empties ? 0 : b->size;
-	pthread_mutex_unlock(&b->lock);
-	while (done < len && moved < COPY_CALL_MAX) {
-		n = copy_piece(a, from_off + done, to, to_off + done, len - done, room, fresh, e);
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-		moved += n < COPY_STEP ? (size_t)n : COPY_STEP;
-	}
-	image_unuse(b);
-	image_unuse(a);
-	return done ? (ssize_t)done : n < 0 ? n : 0;
 }

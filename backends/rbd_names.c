@@ -143,7 +143,8 @@ static int no_children(struct image *i, struct err *e)
 		for (struct note *t = notes; t && !ours; t = t->next) {
 			const char *id = strchr(t->key, '.');
 
-			ours = strncmp(t->key, "new.", 4) && id &&
+			ours = (strncmp(t->key, "flatten.", 8) == 0 ||
+				strncmp(t->key, "trash.", 6) == 0) && id &&
 			       strcmp(id + 1, children[n].image_id) == 0;
 		}
 		if (!ours)
@@ -190,6 +191,7 @@ static int remove_now(struct conn *c, const char *name, const char *id, struct e
 	return rc < 0 ? rbd_fail(c, rc, e, "cannot remove it") : 0;
 }
 
+/* Notes that it is ours to delete, then moves it aside. */
 static int trash(struct pool *p, const char *name, const char *id, struct err *e)
 {
 	struct conn *c = ((struct rbdp *)p->priv)->conn;
@@ -211,6 +213,19 @@ static int trash(struct pool *p, const char *name, const char *id, struct err *e
 	return rbd_fail(c, rc, e, "cannot move it to the trash");
 }
 
+/* Half removed, by somebody who was interrupted: only the name is left. */
+static int remove_rest(struct conn *c, const char *name, const char *id, struct err *e)
+{
+	char now[64];
+	int rc = image_id_of(c, name, now, e);
+
+	if (rc == 0 && strcmp(now, id) != 0)
+		return err_set(e, EBUSY, "another client has just made it anew; try again");
+	if (rc == 0)
+		rc = rbd_remove(c->io, name);
+	return rc < 0 && rc != -ENOENT ? rbd_fail(c, rc, e, "cannot remove it") : 0;
+}
+
 int rbdv_remove(struct pool *p, const char *name, struct err *e)
 {
 	struct rbdp *d = p->priv;
@@ -222,9 +237,8 @@ int rbdv_remove(struct pool *p, const char *name, struct err *e)
 		return rc;
 	i = image_get(d->conn, id, name, false);
 	rc = removable(i, e);
-	if (rc == -ESTALE) {            /* half removed, by somebody who was interrupted */
-		rc = rbd_remove(d->conn->io, name);
-		rc = rc < 0 && rc != -ENOENT ? rbd_fail(d->conn, rc, e, "cannot remove it") : 0;
+	if (rc == -ESTALE) {
+		rc = remove_rest(d->conn, name, id, e);
 	} else if (rc == 0) {
 		rc = trash(p, name, id, e);
 		if (rc == 0)
@@ -238,6 +252,38 @@ int rbdv_remove(struct pool *p, const char *name, struct err *e)
 }
 
 /* ---- rename ---------------------------------------------------------------------------- */
+
+/* Moves what has the name aside. Not noted yet: should we die, or the rename fail, it is
+ * in the trash, and nobody deletes it. */
+static int set_aside(struct pool *p, const char *name, const char *id, struct err *e)
+{
+	struct conn *c = ((struct rbdp *)p->priv)->conn;
+	struct image *i = image_get(c, id, name, false);
+	int rc = removable(i, e);
+
+	if (rc == -ESTALE)
+		rc = remove_rest(c, name, id, e);
+	else if (rc == 0 && (rc = rbd_trash_move(c->io, name, 0)) < 0)
+		rc = rc == -ENOENT ? 0 : rbd_fail(c, rc, e, "cannot move it to the trash");
+	image_put(i, false);
+	return rc < 0 ? err_wrap(e, "cannot replace '%.100s'", name) : 0;
+}
+
+/* The new one has its name. */
+static void replaced(struct pool *p, const char *name, const char *id)
+{
+	struct rbdp *d = p->priv;
+	_cleanup_free_ char *key = xasprintf("trash.%s", id);
+	struct image *i = image_find(d->conn, id);
+
+	if (i) {
+		atomic_store(&i->deleted, true);
+		image_put(i, false);
+	}
+	attrs_forget(&d->attrs, id_number(id));
+	if (note_set(d->conn, TODO_OBJECT, key, name) == 0)
+		atomic_store(&p->untidy, true);
+}
 
 int rbdv_rename(struct pool *p, const char *from, const char *to, unsigned flags,
 		struct err *e)
@@ -260,21 +306,18 @@ int rbdv_rename(struct pool *p, const char *from, const char *to, unsigned flags
 		return rc;
 	if (old[0] && strcmp(id, old) == 0)
 		return 0;
-	if (old[0]) {
-		rc = rbdv_remove(p, to, e);
-		if (rc < 0 && rc != -ENOENT)
-			return err_wrap(e, "cannot replace '%.100s'", to);
-	}
+	rc = old[0] ? set_aside(p, to, old, e) : 0;
+	if (rc < 0)
+		return rc;
 	rc = rbd_rename(c->io, from, to);
 	listing_drop(p);
-	if (rc == 0)
+	if (rc == 0) {
+		if (old[0])
+			replaced(p, to, old);
 		return 0;
-	/* What was to be replaced comes back. */
-	if (old[0] && rbd_trash_restore(c->io, old, to) == 0) {
-		_cleanup_free_ char *key = xasprintf("trash.%s", old);
-
-		note_remove(c, TODO_OBJECT, key);
 	}
+	if (old[0])                     /* comes back */
+		rbd_trash_restore(c->io, old, to);
 	if (rc == -EEXIST || rc == -ENOENT)
 		return -(e->code = -rc);
 	return rbd_fail(c, rc, e, "to '%.100s'", to);
@@ -301,6 +344,7 @@ static int wipe_random(struct image *i, uint64_t size, struct progress *pr, stru
 		}
 		atomic_fetch_add(&i->writes, 1);
 		rc = rbd_write(i->h, off, len, room);
+		atomic_fetch_add(&i->writes, 1);
 		if (rc != (ssize_t)len)
 			return rbd_fail(i->conn, (int)rc, e, "cannot write it");
 		off += len;
@@ -355,7 +399,7 @@ int rbdv_wipe(struct pool *p, const char *name, enum wipe how, struct progress *
 	else if (rc == 0)
 		rc = wipe_trim(i, size, pr, e);
 	if (rc == 0) {
-		rc = rbd_flush(i->h);
+		rc = image_flush(i);
 		if (rc < 0)
 			rc = rbd_fail(i->conn, rc, e, "cannot flush it");
 	}

@@ -28,8 +28,13 @@ static int no_progress(uint64_t done, uint64_t total, void *arg)
 /* Between use and unuse, with i->resize held. */
 static int set_real(struct image *i, uint64_t size, struct err *e)
 {
-	int rc = rbd_resize2(i->h, size, true, no_progress, NULL);
+	int rc;
 
+	/* librbd stores what it holds before it cuts, and would keep a failure of that
+	 * to itself. */
+	if (size < i->real)
+		image_flush(i);
+	rc = rbd_resize2(i->h, size, true, no_progress, NULL);
 	if (rc == -EROFS || rc == -EBUSY)
 		return err_set(e, EBUSY, "another Ceph client has the image's lock");
 	if (rc < 0)
@@ -59,6 +64,29 @@ static void show(struct image *i, uint64_t size)
 	pthread_mutex_unlock(&i->lock);
 }
 
+uint64_t image_size(struct image *i)
+{
+	pthread_mutex_lock(&i->lock);
+	uint64_t size = i->size;
+	pthread_mutex_unlock(&i->lock);
+	return size;
+}
+
+/* Between use and unuse, with i->resize held: what others made of it counts. */
+static int adopt(struct image *i, struct err *e)
+{
+	uint64_t size;
+	int rc = rbd_get_size(i->h, &size);
+
+	if (rc < 0)
+		return rbd_fail(i->conn, rc, e, "cannot read its size");
+	pthread_mutex_lock(&i->lock);
+	if (size != i->real)
+		i->size = i->real = size;
+	pthread_mutex_unlock(&i->lock);
+	return 0;
+}
+
 int image_trim(struct image *i, struct err *e)
 {
 	uint64_t size, real;
@@ -68,8 +96,9 @@ int image_trim(struct image *i, struct err *e)
 	if (size == real)
 		return 0;
 	pthread_mutex_lock(&i->resize);
+	rc = adopt(i, e);
 	sizes(i, &size, &real);
-	if (size != real)
+	if (rc == 0 && size != real)
 		rc = set_real(i, size, e);
 	pthread_mutex_unlock(&i->resize);
 	return rc;
@@ -126,6 +155,8 @@ static int set_size(struct image *i, uint64_t size, bool shrink, unsigned volume
 	uint64_t now, real;
 	int rc = check_size(size, e);
 
+	if (rc == 0)
+		rc = adopt(i, e);
 	sizes(i, &now, &real);
 	if (rc == 0 && size < now && !shrink)
 		return err_set(e, EPERM, "%llu bytes are less than the %llu it has, and the rest would "
@@ -136,19 +167,15 @@ static int set_size(struct image *i, uint64_t size, bool shrink, unsigned volume
 		rc = may_shrink(i, volumes, e);
 	if (rc == 0)
 		rc = image_alone(i, e);
-	if (rc == 0 && size != real) {
-		/* What was written must not come back behind a new end. */
-		if (size < now)
-			rbd_flush(i->h);
+	if (rc == 0 && size != real)
 		rc = set_real(i, size, e);
-	}
 	if (rc == 0)
 		show(i, size);
 	return rc;
 }
 
 /* The data of a volume that was opened to be written anew goes now. */
-static int empty(struct vol *v, struct err *e)
+int volume_empty(struct vol *v, struct err *e)
 {
 	struct rbdv *r = v->priv;
 	struct image *i = r->image;
@@ -157,24 +184,31 @@ static int empty(struct vol *v, struct err *e)
 	pthread_mutex_lock(&i->resize);
 	if (r->empties) {
 		rc = set_size(i, 0, true, 1, e);
-		if (rc == 0)
+		if (rc == 0) {
+			r->floor = 0;
 			r->empties = false;
+		}
 	}
 	pthread_mutex_unlock(&i->resize);
 	return rc;
 }
 
-static int grow(struct vol *v, uint64_t end, struct err *e)
+/* Room for len bytes at *off, or at the end. */
+static int grow(struct vol *v, uint64_t *off, size_t len, struct err *e)
 {
 	struct image *i = ((struct rbdv *)v->priv)->image;
-	uint64_t size, real, want, step;
-	int rc = check_size(end, e);
+	uint64_t size, real, end, want, step;
+	int rc;
 
-	if (rc < 0)
-		return rc;
 	pthread_mutex_lock(&i->resize);
+	rc = adopt(i, e);
 	sizes(i, &size, &real);
-	if (end > real) {
+	if (v->flags & O_APPEND)
+		*off = size;            /* two may append at the same time */
+	end = *off + len;
+	if (rc == 0)
+		rc = check_size(end, e);
+	if (rc == 0 && end > real) {
 		step = real < STEP_MIN ? STEP_MIN : real < STEP_MAX ? real : STEP_MAX;
 		want = end + step <= SIZE_CAP ? end + step : SIZE_CAP;
 		rc = set_real(i, want, e);
@@ -193,9 +227,10 @@ int volume_room(struct vol *v, uint64_t *off, size_t len, struct err *e)
 	int rc = image_alone(i, e);
 
 	if (rc == 0 && r->empties)
-		rc = empty(v, e);
+		rc = volume_empty(v, e);
 	if (rc < 0)
 		return rc;
+	image_refresh(i);               /* librbd says nothing of what it cuts off */
 	sizes(i, &size, &real);
 	if (v->flags & O_APPEND)
 		*off = size;
@@ -208,7 +243,7 @@ int volume_room(struct vol *v, uint64_t *off, size_t len, struct err *e)
 		return err_set(e, ENOSPC, "it ends at byte %llu; an image grows by 'truncate -s SIZE' "
 			       "or the verb resize, or when it is written anew",
 			       (unsigned long long)size);
-	return grow(v, end, e);
+	return grow(v, off, len, e);
 }
 
 int volume_extend(struct vol *v, uint64_t end, struct err *e)
@@ -246,11 +281,14 @@ int rbdv_truncate(struct vol *v, uint64_t size, struct err *e)
 	}
 	rc = r->empties ? image_alone(i, e) : 0;
 	if (rc == 0 && r->empties)
-		rc = empty(v, e);
+		rc = volume_empty(v, e);
 	if (rc == 0) {
 		pthread_mutex_lock(&i->resize);
-		/* What this handle made itself it may also make smaller. */
-		rc = set_size(i, size, v->shrink || r->grows, 1, e);
+		/* What this handle made itself it may also make smaller, but not what was
+		 * there before. */
+		rc = set_size(i, size, v->shrink || (r->grows && size >= r->floor), 1, e);
+		if (rc == 0 && !r->grows)
+			r->floor = size < now ? size : now;
 		pthread_mutex_unlock(&i->resize);
 	}
 	if (rc == 0)

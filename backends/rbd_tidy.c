@@ -114,7 +114,10 @@ void notes_free(struct note *n)
 
 /* ---- work ------------------------------------------------------------------------------- */
 
-enum { PARTS = 1000 };          /* of progress, for each thing to do */
+enum {
+	PARTS = 1000,                   /* of progress, for each thing to do */
+	MAKER_LIVES = 1,                /* somebody is at it: nothing to report */
+};
 
 struct work {
 	struct conn *conn;
@@ -174,13 +177,43 @@ static int flatten_one(struct work *w, const char *id)
 	return rc;
 }
 
-/* A copy whose maker has died; of another host only he can know. */
+/* Of another host only the maker himself can know. */
+static bool maker_lives(const char *maker)
+{
+	return strcmp(maker, NOTE_LEFT) != 0 && !identity_dead(maker);
+}
+
+/* A copy whose maker has died. */
 static int half_made(struct work *w, const char *name, const char *maker)
 {
-	if (!identity_dead(maker))
-		return -EBUSY;
+	if (maker_lives(maker))
+		return MAKER_LIVES;
 	int rc = rbd_remove(w->conn->io, name);
 	return rc == -ENOENT ? 0 : rc;
+}
+
+/* The snapshot that a copy began with: "ID.NAME". */
+static int snap_one(struct work *w, const char *what, const char *maker)
+{
+	_cleanup_free_ char *id = xstrdup(what);
+	char *name = strchr(id, '.');
+	struct err ignored = { 0 };
+	struct image *i;
+	int rc;
+
+	if (maker_lives(maker))
+		return MAKER_LIVES;
+	if (!name)
+		return -EOPNOTSUPP;
+	*name++ = '\0';
+	i = image_get(w->conn, id, id, false);
+	rc = image_use(i, true, &ignored);
+	if (rc == 0) {
+		rc = rbd_snap_remove(i->h, name);
+		image_unuse(i);
+	}
+	image_put(i, false);
+	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
 }
 
 static int one(struct work *w, const struct note *n)
@@ -191,13 +224,15 @@ static int one(struct work *w, const struct note *n)
 		return flatten_one(w, n->key + 8);
 	if (strncmp(n->key, "new." TEMP_PREFIX, 4 + strlen(TEMP_PREFIX)) == 0)
 		return half_made(w, n->key + 4, n->value);
+	if (strncmp(n->key, "snap.", 5) == 0)
+		return snap_one(w, n->key + 5, n->value);
 	return -EOPNOTSUPP;
 }
 
 static bool later_version(const struct note *n)
 {
 	return strncmp(n->key, "trash.", 6) && strncmp(n->key, "flatten.", 8) &&
-	       strncmp(n->key, "new.", 4);
+	       strncmp(n->key, "new.", 4) && strncmp(n->key, "snap.", 5);
 }
 
 /* What somebody still uses stays for another time. */
@@ -224,7 +259,7 @@ static unsigned pass(struct work *w, struct note *notes, int *first, struct err 
 			n->value = NULL;
 			w->done++;
 			done++;
-		} else if (!*first && !later_version(n)) {
+		} else if (rc < 0 && !*first && !later_version(n)) {
 			*first = postponed(rc) ?
 				err_set(e, EBUSY, "'%.100s' is still in use (%.100s)", n->value, n->key) :
 				rbd_fail(w->conn, rc, e, "'%.100s' of '%.100s'", n->key, n->value);

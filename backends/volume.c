@@ -93,7 +93,10 @@ int vol_create(struct pool *p, const char *name, const struct vol_create *c,
 		vol_free(v);
 	else if (opened)
 		*opened = v;
-	if (rc == 0)
+	/* The file of an image has another size than its disk. */
+	if (rc == 0 && c->format && strcmp(c->format, "raw"))
+		tell_size(p, VOL_CREATED, name);
+	else if (rc == 0)
 		pool_tell(p, VOL_CREATED, name, NULL, c->capacity);
 	return rc;
 }
@@ -270,11 +273,7 @@ int vol_flush(struct vol *v, bool data_only, struct err *e)
 
 int vol_truncate(struct vol *v, uint64_t size, struct err *e)
 {
-	int rc = (int)WRAP(v->pool, truncate, v->name, v->pool->ops->truncate(v, size, e));
-
-	if (rc == 0)
-		pool_tell(v->pool, VOL_RESIZED, v->name, NULL, size);
-	return rc;
+	return (int)WRAP(v->pool, truncate, v->name, v->pool->ops->truncate(v, size, e));
 }
 
 int vol_allocate(struct vol *v, int mode, uint64_t off, uint64_t len, struct err *e)

@@ -398,8 +398,9 @@ int control_init(const struct control_options *o, struct err *e)
 	return rc;
 }
 
-/* Empties the registry. A pool in the midst of a change is left to it. */
-static void registry_close(void)
+/* Empties the registry. A pool in the midst of a change is left to it. until: later
+ * work that a driver cannot interrupt goes on behind that, and in the next daemon. */
+static void registry_close(uint64_t until)
 {
 	struct cpool **all;
 	size_t n;
@@ -425,7 +426,7 @@ static void registry_close(void)
 		if (r) {
 			run_set_state(r, POOL_INACTIVE, NULL);
 			pool_unwatch(r->pool);
-			tidy_stop(r);
+			tidy_stop(r, until);
 		}
 		run_put(r);
 		cpool_put(all[i]);
@@ -454,7 +455,7 @@ void control_end(void)
 	quiet &= !pools.changes;
 	mutex_unlock(&pools.lock);
 
-	registry_close();
+	registry_close(now_ms() + END_WAIT_MS);
 	/* What still hangs may yet want to write: then the lock on SOURCE goes
 	 * with the process. */
 	if (!quiet || !pools.store)

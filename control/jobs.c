@@ -92,7 +92,7 @@ static void *watch_thread(void *arg)
 	return NULL;
 }
 
-/* What ends before the thread looks is no news. */
+/* What ends before the thread looks is no news, unless somebody cancelled it. */
 void job_begin(struct job *j)
 {
 	mutex_lock(&jobs.lock);
@@ -156,14 +156,16 @@ static int job_cancel(uint64_t id, struct err *e)
 	mutex_lock(&jobs.lock);
 	for (j = jobs.first; j && (j->id != id || !job_shown(j)); j = j->next)
 		;
-	if (!j)
+	if (!j) {
 		rc = err_set(e, ENOENT, "no job %llu is under way: read jobs for those that are",
 			     (unsigned long long)id);
-	else if (j->lasting)
+	} else if (j->lasting) {
 		rc = err_set(e, EPERM, "job %llu tidies up after what was done already: it "
 			     "cannot be cancelled", (unsigned long long)id);
-	else
+	} else {
+		job_look(j);            /* its end shall be told, so its start comes first */
 		atomic_store(&j->progress->cancel, true);
+	}
 	mutex_unlock(&jobs.lock);
 	return rc;
 }

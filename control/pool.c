@@ -143,6 +143,11 @@ void pool_end(struct change *ch, enum pool_state now, const struct err *why)
 	}
 	if (!--pools.changes)
 		pthread_cond_broadcast(&pools.idle);
+	/* Who reads it finds the run dead, and no later start was told of before. */
+	if (over && now == POOL_FAILED)
+		event_pool(cp->name, "pool-failed", why ? why->text : NULL);
+	else if (over && now == POOL_INACTIVE)
+		event_pool(cp->name, "pool-stopped", NULL);
 	mutex_unlock(&pools.lock);
 	run_put(over);
 	run_put(ch->run);
@@ -228,10 +233,11 @@ int pool_launch(struct change *ch, bool takeover, struct err *e)
 		cp->recorded = true;
 	}
 	mutex_unlock(&pools.lock);
-	event_pool(cp->name, rc ? "pool-failed" : "pool-started", rc ? e->text : NULL);
 	run = run_get(ch->run);
-	if (!rc)
+	if (!rc) {
+		event_pool(cp->name, "pool-started", NULL);
 		run_watch(run);
+	}
 	pool_end(ch, rc ? POOL_FAILED : POOL_ACTIVE, rc ? e : NULL);
 	/* What an earlier daemon left half done. */
 	if (!rc)
@@ -261,7 +267,7 @@ static int run_end(struct run *r, struct err *e)
 
 	if (rc)
 		return rc;
-	tidy_stop(r);
+	tidy_stop(r, now_ms() + CALL_HUNG_MS);
 	pool_unwatch(r->pool);
 	rc = pool_stop(r->pool, e);
 	if (rc)
@@ -298,7 +304,6 @@ int cpool_stop(struct cpool *cp, struct err *e)
 	cp->retry = cp->recorded = false;
 	mutex_unlock(&pools.lock);
 	log_line(cp->name, "stop", 0, "stopped");
-	event_pool(cp->name, "pool-stopped", NULL);
 	pool_end(&ch, POOL_INACTIVE, NULL);
 	return rc;
 }

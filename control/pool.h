@@ -211,8 +211,8 @@ int run_quiesce(struct run *r, struct err *e);
 char *run_path(struct run *r);          /* the caller frees */
 /* tidy.c: the driver's later work begins, if it is not under way, and ends. */
 void tidy_start(struct run *r);
-/* Gives it up, and waits for that for some seconds. */
-void tidy_stop(struct run *r);
+/* Gives it up, and waits for that until then (now_ms). */
+void tidy_stop(struct run *r, uint64_t until);
 /* Between the driver's start and its stop: who tells of changes of volumes. */
 void run_watch(struct run *r);
 /* usage.c: what is known without asking, for the metrics. */

@@ -14,8 +14,8 @@ enum { RETRY_MS = 30000 };      /* after a failure */
 
 /* ---- later work ------------------------------------------------------------------ */
 
-/* One pass. */
-static int tidy_pass(struct run *r)
+/* One pass. said: what was logged last; what stays as it is is not said again. */
+static int tidy_pass(struct run *r, struct err *said)
 {
 	struct job j = {
 		.progress = &r->tidy,
@@ -32,8 +32,9 @@ static int tidy_pass(struct run *r)
 	job_begin(&j);
 	rc = pool_tidy(r->pool, &r->tidy, &e);
 	job_end(&j, rc);
-	if (rc < 0 && rc != -ECANCELED)
+	if (rc < 0 && rc != -ECANCELED && (e.code != said->code || strcmp(e.text, said->text)))
 		log_line(run_name(r), "tidy", e.code, e.text);
+	*said = e;
 	return rc;
 }
 
@@ -52,13 +53,14 @@ static bool tidy_wait(struct run *r, bool failed)
 static void *tidy_thread(void *arg)
 {
 	struct run *r = arg;
+	struct err said = {0};
 	bool again = true;
 
 	while (again) {
 		bool failed;
 
 		atomic_store(&r->pool->untidy, false);
-		failed = tidy_pass(r) < 0;
+		failed = tidy_pass(r, &said) < 0;
 		mutex_lock(&r->lock);
 		again = tidy_wait(r, failed);
 		if (!again) {
@@ -86,10 +88,8 @@ void tidy_start(struct run *r)
 	mutex_unlock(&r->lock);
 }
 
-void tidy_stop(struct run *r)
+void tidy_stop(struct run *r, uint64_t until)
 {
-	uint64_t until = now_ms() + CALL_HUNG_MS;
-
 	mutex_lock(&r->lock);
 	atomic_store(&r->tidy.cancel, true);
 	pthread_cond_broadcast(&r->changed);

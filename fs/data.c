@@ -155,10 +155,11 @@ static void follow_append(struct req *r)
 	struct vol *v = r->h->vol;
 	int fd = vol_fd(v), flags;
 
-	if (!((v->flags ^ r->fi.flags) & O_APPEND) || fd < 0)
+	if (!((v->flags ^ r->fi.flags) & O_APPEND))
 		return;
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, (flags & ~O_APPEND) | (r->fi.flags & O_APPEND)))
+	flags = fd < 0 ? 0 : fcntl(fd, F_GETFL);
+	if (flags < 0 || (fd >= 0 && fcntl(fd, F_SETFL, (flags & ~O_APPEND) |
+						    (r->fi.flags & O_APPEND))))
 		return;
 	v->flags = (v->flags & ~O_APPEND) | (r->fi.flags & O_APPEND);
 }

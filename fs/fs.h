@@ -101,6 +101,7 @@ struct node {
 	struct stamp seen;              /* last told to the kernel */
 	bool seen_set, cache_good;      /* pages match the file of stamp */
 	struct stamp stamp;
+	atomic_uint_fast64_t told_size; /* N_VOL: by an event, or known before */
 	atomic_uint late;               /* abandoned writes that may still land */
 	atomic_uint writers;            /* N_DEF, N_VOLTEXT, N_SECRET: open handles that write */
 	struct shown *shown;            /* N_CFILE: what its lookup has shown */
@@ -218,6 +219,7 @@ void req_end(struct req *r);
 void req_extend(struct req *r, unsigned deadline_ms);    /* there was progress */
 void requests_init(void);
 unsigned requests_live(void);
+void requests_cancel(void);              /* those that can be: the daemon ends */
 /* The thread that looks at deadlines repeats the number that it was asked last: it
  * is not stuck. */
 void clock_ask(unsigned number);
@@ -247,11 +249,18 @@ void report(struct run *run, struct cpool *cp, const char *op, uid_t uid, const 
 
 /* ---- operations, by file ---------------------------------------------------- */
 
-/* ops.c: names and attributes */
+/* lookup.c: names */
+void op_lookup(fuse_req_t, fuse_ino_t, const char *);
+/* The kernel is told of a volume's attributes, and drops its pages if they have changed:
+ * it must not meet one that is being read. False: there is one, and a listing does
+ * not wait. */
+bool node_tell(struct req *r, struct node *n, const struct stat *st);
 void reply_node(struct req *r, struct node *n, const struct stat *st);
 int lookup_child(struct req *r, struct node *dir, const char *name, struct node **out,
 		 struct stat *st);
 double node_timeout(struct node *n, bool name);
+
+/* ops.c: attributes, and the table */
 struct vol_attr req_attr(struct req *r);        /* what a setattr asks for, but sizes */
 extern const struct fuse_lowlevel_ops poolfs_ops;
 
@@ -271,7 +280,12 @@ void op_symlink(fuse_req_t, const char *, fuse_ino_t, const char *);
 void op_readlink(fuse_req_t, fuse_ino_t);
 void op_link(fuse_req_t, fuse_ino_t, fuse_ino_t, const char *);
 void op_mknod(fuse_req_t, fuse_ino_t, const char *, mode_t, dev_t);
+struct req *req_named(fuse_req_t fr, fuse_ino_t dir, const char *name, const char *op);
+
+/* autolink.c: symbolic links */
 bool autolink_exists(const char *name);         /* a temporary name of ln -sf */
+int autolink_unlink(struct req *r);
+int autolink_rename(struct req *r);
 char *autolink_text(const char *name);
 void autolink_each(void (*f)(void *, const char *), void *arg);
 

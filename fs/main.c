@@ -20,6 +20,7 @@
 enum { EXIT_USAGE = 1, EXIT_SYSTEM = 2, EXIT_INTERRUPT = 8, EXIT_MOUNT = 32 };
 enum {
 	END_MS = 5000,                  /* what a stop waits for requests under way */
+	CANCEL_MS = 3000,               /* for what is cancelled then: more than a program's grace */
 	READY_MS = 30000,               /* the kernel's first request; until the mount answers */
 };
 
@@ -345,6 +346,13 @@ static void wait_for_requests(void)
 			break;
 		usleep(10000);
 	}
+	if (!requests_live())
+		return;
+	/* A copy is undone, and a program that was run does not outlive us. */
+	requests_cancel();
+	until = now_ms() + CANCEL_MS;
+	while (requests_live() && now_ms() < until)
+		usleep(10000);
 }
 
 /* ---- signals ---------------------------------------------------------------------- */

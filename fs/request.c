@@ -384,6 +384,14 @@ unsigned requests_live(void)
 	return n;
 }
 
+void requests_cancel(void)
+{
+	pthread_mutex_lock(&live_mu);
+	for (struct req *r = live; r; r = r->live_next)
+		atomic_store(&r->progress.cancel, true);
+	pthread_mutex_unlock(&live_mu);
+}
+
 static void expire(struct req *r)
 {
 	struct err e = { 0 };           /* r->err is the work's */

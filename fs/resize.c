@@ -76,6 +76,20 @@ int vol_is_named(struct req *r, const char *name)
 	return rc == 0 && vs.id == n->ident;
 }
 
+/* By a handle: told by the name that the volume has now, if it has one. */
+static int truncate_open(struct req *r, struct vol *v)
+{
+	int rc = vol_truncate(v, r->attr.st_size, &r->err);
+
+	if (rc == 0 && node_linked(r->node)) {
+		_cleanup_free_ char *name = node_name(r->node);
+
+		atomic_store(&r->node->told_size, (uint64_t)r->attr.st_size);
+		pool_tell(v->pool, VOL_RESIZED, name, NULL, r->attr.st_size);
+	}
+	return rc;
+}
+
 /* truncate(2) of a deleted volume that is open, by /proc/PID/fd. */
 static int set_size_open(struct req *r)
 {
@@ -90,7 +104,7 @@ static int set_size_open(struct req *r)
 	if (!found)
 		return -ESTALE;
 	atomic_store(&found->changed, true);
-	rc = vol_truncate(found->vol, r->attr.st_size, &r->err);
+	rc = truncate_open(r, found->vol);
 	handle_put(found);
 	return rc;
 }
@@ -131,7 +145,7 @@ int vol_set_size(struct req *r)
 		return rc;
 	if (r->h) {
 		atomic_store(&r->h->changed, true);
-		return vol_truncate(r->h->vol, r->attr.st_size, &r->err);
+		return truncate_open(r, r->h->vol);
 	}
 	if (!named)
 		return set_size_open(r);

@@ -77,6 +77,8 @@ static struct handle *handle_new(struct req *r, struct node *n, struct vol *v,
 	run_opened(n->run, &h->holder, name, r->ctx.pid);
 	pthread_mutex_lock(&n->mu);
 	decide_locked(n, v);
+	if (!n->handles)
+		atomic_store(&n->told_size, (uint64_t)vs->st.st_size);
 	h->next = n->handles;
 	h->link = &n->handles;
 	if (h->next)
@@ -174,8 +176,12 @@ static int vol_empty(struct vol *v, struct err *e)
 	struct vol *w;
 	int rc;
 
-	if ((v->flags & O_ACCMODE) != O_RDONLY)
-		return vol_truncate(v, 0, e);
+	if ((v->flags & O_ACCMODE) != O_RDONLY) {
+		rc = vol_truncate(v, 0, e);
+		if (rc == 0)
+			pool_tell(v->pool, VOL_RESIZED, v->name, NULL, 0);
+		return rc;
+	}
 	rc = vol_open(v->pool, v->name, O_WRONLY, &w, e);
 	if (rc < 0)
 		return rc;
@@ -184,6 +190,8 @@ static int vol_empty(struct vol *v, struct err *e)
 		rc = vol_fstat(w, &b, e);
 	if (rc == 0)
 		rc = a.id == b.id ? vol_truncate(w, 0, e) : -ESTALE;
+	if (rc == 0)
+		pool_tell(v->pool, VOL_RESIZED, v->name, NULL, 0);
 	vol_close(w, &quiet);
 	return rc;
 }
@@ -234,6 +242,8 @@ void vol_open_request(struct req *r)
 	}
 	h = handle_new(r, r->node, v, &vs);
 	h->changed = r->fi.flags & O_TRUNC;
+	if (r->fi.flags & O_TRUNC)
+		atomic_store(&r->node->told_size, (uint64_t)vs.st.st_size);
 	vol_show_stat(r->node, &vs);
 	answer_open(r, r->node, h, &vs.st, NULL);
 }
@@ -332,8 +342,28 @@ void vol_create_request(struct req *r)
 	answer_open(r, n, h, &vs.st, &e);
 }
 
+/* What grew as it was written, where nobody watches: told when it is closed. As long as
+ * h is there the pool does not stop. */
+static void tell_grown(struct handle *h)
+{
+	struct pool *p = h->vol->pool;
+	struct node *n = h->node;
+	struct err quiet = { 0 };
+	struct vol_stat vs;
+
+	if (run_dead(n->run) || !h->changed || atomic_load(&p->watched) || !node_linked(n) ||
+	    vol_fstat(h->vol, &vs, &quiet) < 0)
+		return;
+	if (atomic_exchange(&n->told_size, (uint64_t)vs.st.st_size) != (uint64_t)vs.st.st_size) {
+		_cleanup_free_ char *name = node_name(n);
+
+		pool_tell(p, VOL_RESIZED, name, NULL, (uint64_t)vs.st.st_size);
+	}
+}
+
 void vol_release_request(struct req *r)
 {
+	tell_grown((struct handle *)(uintptr_t)r->fi.fh);
 	handle_drop((struct handle *)(uintptr_t)r->fi.fh);
 	req_ok(r);
 }

@@ -22,7 +22,7 @@ trace() { # OPTION...: of the daemon, until trace_end
 }
 trace_end() { pf_untrace $tracer; }
 mark() { ! stat "$M/mark-$1" >/dev/null 2>&1; }
-did() { sed -n "s/^$1: //p" "$T/words"; }
+did() { sed -n "s/^$1: //p" "$T/words" | sed 's/reply:release=0 //g'; } # comes when it likes
 write_whole() { pf_xml "$@" | dd of="$C/pools/$1.xml" bs=64k iflag=fullblock status=none; } # one write
 
 mkdir "$DATA/a" "$DATA/c"

@@ -24,7 +24,8 @@ poll = select.epoll()
 poll.register(fd, select.EPOLLIN | select.EPOLLET)
 rest = ""
 while "pool-undefined p" not in rest:
-    poll.poll(20)
+    if not poll.poll(60):
+        sys.exit("not woken in 60 s")
     rest += os.read(fd, 1 << 16).decode()
 sys.stdout.write(rest)
 PY
@@ -33,7 +34,12 @@ sleep 1
 
 pf_define p
 pf_start p
+# Sizes are looked up after the event: each waits for the one before.
+told() { wait_for 20 grep -qE " $1\$" "$C/events"; }
+: >"$M/p/a"
+told 'volume-created p a 0'
 truncate -s 1M "$M/p/a"
+told 'volume-resized p a 1048576'
 mv "$M/p/a" "$M/p/b c"
 rm "$M/p/b c"
 rmdir "$M/p"

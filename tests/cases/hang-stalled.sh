@@ -67,6 +67,8 @@ wait "$reader"
 [ "$(grep -c '^0 ' "$T/ends")" -eq 64 ]
 tap $? "the 64 end well when the driver goes on" || diag <"$T/ends"
 is "$(pf_info p state)" active "info says that it is active"
+like "$(cut -d' ' -f3- "$C/events" | grep -E '^pool-(stalled|recovered) ' | xargs)" \
+	'^pool-stalled p [a-z]+ pool-recovered p$' "events have told of both, once"
 quick "the pool works" ls -l "$M/p"
 
 fault "p list 0 hang"

@@ -24,6 +24,8 @@ wait_for 20 eval '[ "$(percent)" -gt "$first" ]'
 tap $? "its percent grows"
 not_ok "the copy is not there yet" test -e "$M/p/copy"
 id=$(job | cut -d' ' -f1)
+# One that ended before the daemon's first look would be no news.
+ok "its start was told" wait_for 20 grep -q " job-started p $id clone copy\$" "$C/events"
 fails_with "" "a job that is not there" sh -c "echo cancel 99999 >'$C/jobs'"
 like "$(cat "$C/error")" "no job 99999" "the reason names it"
 fails_with "" "an unknown word" sh -c "echo stop $id >'$C/jobs'"
@@ -40,7 +42,6 @@ echo "# cancelled after $took ms"
 ok "in about a second" [ $took -lt 3000 ]
 is "$(job)" "" "no job is left"
 is "$(ls -A "$DATA/p")" "big" "nor any file"
-ok "its start was told" grep -q " job-started p $id clone copy\$" "$C/events"
 ok "its end was told" grep -q " job-ended p $id clone copy ECANCELED\$" "$C/events"
 
 clone whole

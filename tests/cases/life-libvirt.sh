@@ -39,6 +39,7 @@ listing() { # DIR: names, types, owners, modes, sizes, blocks, bytes
 			[ ! -e "$image" ] || qemu-img info -U "$image" | grep -v '^disk size'
 		done)
 }
+compat() { qemu-img info -U "$1" | sed -n 's/^ *compat: //p'; } # IMAGE
 info() { # KEY: of virsh pool-info, in our words
 	V pool-info life --bytes | sed -n "s/^$1: *//p" | sed 's/^running$/active/'
 }
@@ -103,9 +104,9 @@ is "$(readlink "$SRC/autostart/life.xml" | sed 's|.*/||')" "life.xml" "autostart
 head -c 3000001 /dev/urandom >"$T/bytes"
 do_both "create" "vol-create-as life a.img 10M --allocation 0" "(umask 077 && truncate -s 10M life/a.img)"
 do_both "" "vol-create-as life full.img 2M" "(umask 077 && fallocate -l 2M life/full.img)"
-# qemu-img's own default is younger than libvirt's.
+# libvirt's own default was 0.10 once, and is 1.1 today; qemu-img's is 1.1.
 do_both "create more" "vol-create-as life b.qcow2 1G --format qcow2" \
-	"(umask 077 && qemu-img create -q -f qcow2 -o compat=0.10 life/b.qcow2 1G)"
+	"(umask 077 && qemu-img create -q -f qcow2 -o compat=\$(compat $L_DIR/b.qcow2) life/b.qcow2 1G)"
 for world in 1 2; do
 	cat >"$T/$world/over.xml" <<-END
 		<volume><name>over.qcow2</name><capacity unit="GiB">2</capacity>

@@ -16,7 +16,7 @@ if [ -z "${PF_INNER:-}" ]; then
 	pf_stop
 	PF_INNER=1 unshare -m --propagation private "$0" >"$T/inner" 2>&1
 	tap $? "with the library hidden" || diag <"$T/inner"
-	sed 's/^\(not \)\{0,1\}ok/#   &/' "$T/inner"
+	sed 's/^/#   /' "$T/inner"
 	ok "all of it was asked" grep -q '^1\.\.' "$T/inner"
 	done_testing
 fi

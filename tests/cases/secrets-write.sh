@@ -159,6 +159,7 @@ if wait_for 20 grep -q attached "$T/strace.err"; then
 		"create:$dir/temp write:$dir/temp fsync:$dir/temp rename:$dir/temp>$dir/$V fsync:$dir reply:write=0( |$)" \
 		"written, fsynced, renamed, the directory fsynced, and then confirmed"
 	like "$(sed -n 's/^remove: //p' "$T/words")" "unlink:$dir/$V fsync:$dir .*reply:unlink=0( |$)" "removed the same way"
+	: >"$T/strace.err" # or the last one's word would count
 	strace -f -o /dev/null -p "$pf_pid" -e trace=fsync -e inject=fsync:error=EIO 2>"$T/strace.err" &
 	tracer=$!
 	wait_for 20 grep -q attached "$T/strace.err"

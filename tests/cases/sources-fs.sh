@@ -45,7 +45,7 @@ is "$(format fs "$ext4")" absent "fs: not while it is mounted"
 umount "$T/there"
 is "$(format fs "$ext4")" ext4 "fs: again when it is not"
 
-if command -v addpart >/dev/null && addpart "$dos" 1 2048 65536 2>/dev/null && [ -b "${dos}p1" ]; then
+if command -v partx >/dev/null && partx --add "$dos" 2>/dev/null && [ -b "${dos}p1" ]; then
 	mkfs.ext4 -q "${dos}p1"
 	is "$(format fs "${dos}p1")" ext4 "fs: a partition"
 	is "$(format disk "${dos}p1")" absent "disk: no partition"
@@ -54,7 +54,7 @@ if command -v addpart >/dev/null && addpart "$dos" 1 2048 65536 2>/dev/null && [
 	is "$(format disk "$dos")" absent "disk: not while its partition is mounted"
 	is "$(format fs "${dos}p1")" absent "fs: nor the partition"
 	umount "$T/there"
-	delpart "$dos" 1
+	partx --delete "$dos"
 else
 	skip "partitions" "the kernel adds none to a loop device"
 fi

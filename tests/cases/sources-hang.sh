@@ -70,4 +70,15 @@ like "$(cat "$T/first")" "timed out" "at its deadline"
 like "$(cat "$T/first.seconds")" '^(19|[2-9][0-9])$' "after 20 seconds or what the machine adds"
 ok "with a sentence in the log" grep -qE "open ETIMEDOUT cannot discover sources of 'netfs' pools on host '127.0.0.1': showmount has not ended within 20 seconds" "$C/log"
 ok "no program is left" wait_for 10 asks 0
+
+cat "$S/127.0.0.1" >/dev/null 2>&1 &
+last=$!
+ok "one more asks" wait_for 20 asks 1
+program=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v p="$pf_pid" '/\(showmount\)/ && $4 == p { print $1 }')
+ok "by a program" [ -e "/proc/${program:-none}" ]
+kill -TERM "$pf_pid"
+pf_wait_end 20
+is $? 0 "the daemon ends meanwhile"
+ok "and the program does not outlive it" wait_for 3 [ ! -e "/proc/$program" ]
+wait "$last"
 done_testing
