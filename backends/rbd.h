@@ -25,6 +25,7 @@ enum {
 	IDLE_MS = 3000,                 /* an image nobody has open is closed after that */
 	OPEN_MAX = 256,                 /* images open at a time, if the XML does not say */
 	OWNER_MS = 1000,                /* how long we believe to be alone on an image */
+	PASSING_MS = 3000,              /* and wait for another who has it for a moment */
 	FRESH_MS = 100,                 /* how old an attribute may be */
 	HEARD_LATE = 61,                /* other clients note a change once in 60 seconds */
 	PIECE_MAX = 1 << 30,            /* of one zeroing: librbd counts in 32 bits */

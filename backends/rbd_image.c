@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- the table ------------------------------------------------------------------ */
 
@@ -422,26 +423,36 @@ static int lock_judge(struct image *i, struct err *e)
 	return rc;
 }
 
-int image_alone(struct image *i, struct err *e)
+static int judge(struct image *i, struct err *e)
 {
 	_cleanup_buf_ struct buf who = { 0 };
-	uint64_t now = now_ms(), seen = atomic_load(&i->alone);
+	int rc;
+
+	if (i->has_lock_feature)
+		return lock_judge(i, e);
+	rc = image_watchers(i, &who, e);
+	return rc <= 0 ? rc : err_set(e, EBUSY, "the image has no exclusive lock and is open "
+				      "elsewhere: by the Ceph client at %.200s", who.data);
+}
+
+int image_alone(struct image *i, struct err *e)
+{
+	uint64_t now = now_ms(), seen = atomic_load(&i->alone), until = now + PASSING_MS;
 	int rc;
 
 	if (seen && now - seen < OWNER_MS)
 		return 0;
-	if (i->has_lock_feature) {
-		rc = lock_judge(i, e);
-	} else {
-		rc = image_watchers(i, &who, e);
-		if (rc > 0)
-			rc = err_set(e, EBUSY, "the image has no exclusive lock and is open elsewhere: "
-				     "by the Ceph client at %.200s", who.data);
+	rc = judge(i, e);
+	/* We were writing: it may be a tool that changes the header and goes again. */
+	while (rc == -EBUSY && seen && now_ms() < until) {
+		usleep(100000);
+		now = now_ms();
+		rc = judge(i, e);
 	}
-	if (rc < 0)
-		return rc;
-	atomic_store(&i->alone, now);
-	return 0;
+	atomic_store(&i->alone, rc < 0 ? 0 : now);
+	if (rc == 0)
+		e->text[0] = '\0';
+	return rc;
 }
 
 void image_error(struct image *i, int rc)

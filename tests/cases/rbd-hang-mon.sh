@@ -12,6 +12,7 @@ ceph_own
 pf_setup
 rbd_pool p client_mount_timeout=3 rados_mon_op_timeout=3 rados_osd_op_timeout=3
 rbd_define q client_mount_timeout=3 rados_mon_op_timeout=3 rados_osd_op_timeout=3
+rbd_define usual
 pf_pool other
 echo text >"$M/other/v"
 head -c 3M /dev/urandom >"$T/in"
@@ -31,6 +32,9 @@ ctl_pool=q took ctl start
 [ "$rc" -ne 0 ]
 tap $? "monitor stopped: a start fails"
 within 20 "within its deadline"
+ctl_pool=usual took ctl start
+[ "$rc" -ne 0 ] && [ "$ms" -lt 40000 ]
+tap $? "so does one whose XML sets no deadline ($ms ms)"
 like "$out$(cat "$C/pools/q/error")" "timed out|not answer|monitor" "with a sentence: $(cat "$C/pools/q/error")"
 took sh -c 'ls -l "$1" "$1/other" "$1/control" && cat "$1/other/v" "$1/control/pools/q/info" && echo more >"$1/other/v" && df "$1/other"' sh "$M"
 is "$rc" "0" "others go on"
