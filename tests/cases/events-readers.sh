@@ -50,7 +50,10 @@ idle=$!
 before=$(rss)
 come_and_go "$long"
 after=$(rss)
-ok "a reader that does not read costs no memory ($before to $after KiB)" \
-	[ $((after - before)) -lt 6000 ]
+# A sanitizer keeps what was freed.
+if ! grep -q libasan "/proc/$pf_pid/maps"; then
+	ok "a reader that does not read costs no memory ($before to $after KiB)" \
+		[ $((after - before)) -lt 6000 ]
+fi
 kill $idle
 done_testing

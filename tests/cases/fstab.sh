@@ -86,5 +86,5 @@ if [ -x "$generator" ]; then
 else
 	skip "systemd-fstab-generator" "is not here"
 fi
-umount /usr/local/bin
+umount /usr/local/bin 2>/dev/null || umount -l /usr/local/bin # a program from there ends just now
 done_testing
