@@ -238,9 +238,6 @@ struct rbdv {
 int rbdv_attach(struct vol *v, const char *id, bool grows);
 int rbdv_open(struct pool *p, const char *name, int flags, struct vol *v, struct err *e);
 int rbdv_close(struct vol *v, struct err *e);
-ssize_t rbdv_read(struct vol *v, void *data, size_t len, uint64_t off, struct err *e);
-ssize_t rbdv_write(struct vol *v, const void *data, size_t len, uint64_t off, struct err *e);
-int rbdv_flush(struct vol *v, bool data_only, struct err *e);
 int rbdv_allocate(struct vol *v, int mode, uint64_t off, uint64_t len, struct err *e);
 int rbdv_seek(struct vol *v, uint64_t off, int whence, uint64_t *found, struct err *e);
 /* rbd_copy.c */

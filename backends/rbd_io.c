@@ -318,21 +318,6 @@ void rbdv_submit(struct vol *v, struct io *io)
 	io_done(io, rc);
 }
 
-ssize_t rbdv_read(struct vol *v, void *data, size_t len, uint64_t off, struct err *e)
-{
-	struct image *i = ((struct rbdv *)v->priv)->image;
-	ssize_t n = image_use(i, false, e);
-
-	if (n < 0)
-		return n;
-	len = image_clip(i, off, len);
-	n = len ? rbd_read(i->h, off, len, data) : 0;
-	if (n < 0)
-		n = rbd_fail(i->conn, (int)n, e, "%s", failed[IO_READ]);
-	image_unuse(i);
-	return n;
-}
-
 int image_write(struct image *i, const char *data, size_t len, uint64_t off, struct err *e)
 {
 	ssize_t n;
@@ -344,39 +329,6 @@ int image_write(struct image *i, const char *data, size_t len, uint64_t off, str
 		return 0;
 	image_error(i, n < 0 ? (int)n : -EIO);
 	return rbd_fail(i->conn, (int)n, e, "%s", failed[IO_WRITE]);
-}
-
-ssize_t rbdv_write(struct vol *v, const void *data, size_t len, uint64_t off, struct err *e)
-{
-	struct image *i = ((struct rbdv *)v->priv)->image;
-	int rc = image_use(i, true, e);
-
-	if (rc < 0)
-		return rc;
-	rc = volume_room(v, &off, len, e);
-	if (rc == 0 && len)
-		rc = image_write(i, data, len, off, e);
-	image_unuse(i);
-	return rc < 0 ? rc : (ssize_t)len;
-}
-
-int rbdv_flush(struct vol *v, bool data_only, struct err *e)
-{
-	struct rbdv *r = v->priv;
-	struct image *i = r->image;
-	int rc = 0;
-
-	(void)data_only;
-	if ((r->grows && is_open(i)) || image_unflushed(i)) {
-		rc = image_use(i, false, e);
-		if (rc < 0)
-			return rc;
-		rc = r->grows ? image_trim(i, e) : 0;
-		if (rc == 0)
-			image_flush(i);
-		image_unuse(i);
-	}
-	return rc < 0 ? rc : errors_tell(r, e);
 }
 
 /* ---- space ------------------------------------------------------------------------------ */

@@ -319,6 +319,8 @@ void op_copy_file_range(fuse_req_t, fuse_ino_t, off_t, struct fuse_file_info *, 
 			off_t, struct fuse_file_info *, size_t, int);
 
 /* resize.c */
+/* An event tells of it, unless the driver watches. */
+void node_tell_size(struct node *n, struct pool *p, uint64_t size);
 int vol_set_size(struct req *r);        /* by r->h if there is one; r->attr.st_size */
 /* Does name still mean r->node's file, and not one that has taken its place? 1, 0
  * or -errno. */

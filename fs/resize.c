@@ -76,17 +76,24 @@ int vol_is_named(struct req *r, const char *name)
 	return rc == 0 && vs.id == n->ident;
 }
 
-/* By a handle: told by the name that the volume has now, if it has one. */
+/* By the name that the volume has now, if it has one. */
+void node_tell_size(struct node *n, struct pool *p, uint64_t size)
+{
+	_cleanup_free_ char *name = NULL;
+
+	if (!node_linked(n))
+		return;
+	name = node_name(n);
+	atomic_store(&n->told_size, size);
+	pool_tell(p, VOL_RESIZED, name, NULL, size);
+}
+
 static int truncate_open(struct req *r, struct vol *v)
 {
 	int rc = vol_truncate(v, r->attr.st_size, &r->err);
 
-	if (rc == 0 && node_linked(r->node)) {
-		_cleanup_free_ char *name = node_name(r->node);
-
-		atomic_store(&r->node->told_size, (uint64_t)r->attr.st_size);
-		pool_tell(v->pool, VOL_RESIZED, name, NULL, r->attr.st_size);
-	}
+	if (rc == 0)
+		node_tell_size(r->node, v->pool, (uint64_t)r->attr.st_size);
 	return rc;
 }
 

@@ -176,12 +176,8 @@ static int vol_empty(struct vol *v, struct err *e)
 	struct vol *w;
 	int rc;
 
-	if ((v->flags & O_ACCMODE) != O_RDONLY) {
-		rc = vol_truncate(v, 0, e);
-		if (rc == 0)
-			pool_tell(v->pool, VOL_RESIZED, v->name, NULL, 0);
-		return rc;
-	}
+	if ((v->flags & O_ACCMODE) != O_RDONLY)
+		return vol_truncate(v, 0, e);
 	rc = vol_open(v->pool, v->name, O_WRONLY, &w, e);
 	if (rc < 0)
 		return rc;
@@ -190,8 +186,6 @@ static int vol_empty(struct vol *v, struct err *e)
 		rc = vol_fstat(w, &b, e);
 	if (rc == 0)
 		rc = a.id == b.id ? vol_truncate(w, 0, e) : -ESTALE;
-	if (rc == 0)
-		pool_tell(v->pool, VOL_RESIZED, v->name, NULL, 0);
 	vol_close(w, &quiet);
 	return rc;
 }
@@ -243,7 +237,7 @@ void vol_open_request(struct req *r)
 	h = handle_new(r, r->node, v, &vs);
 	h->changed = r->fi.flags & O_TRUNC;
 	if (r->fi.flags & O_TRUNC)
-		atomic_store(&r->node->told_size, (uint64_t)vs.st.st_size);
+		node_tell_size(r->node, v->pool, (uint64_t)vs.st.st_size);
 	vol_show_stat(r->node, &vs);
 	answer_open(r, r->node, h, &vs.st, NULL);
 }
@@ -354,11 +348,8 @@ static void tell_grown(struct handle *h)
 	if (run_dead(n->run) || !h->changed || atomic_load(&p->watched) || !node_linked(n) ||
 	    vol_fstat(h->vol, &vs, &quiet) < 0)
 		return;
-	if (atomic_exchange(&n->told_size, (uint64_t)vs.st.st_size) != (uint64_t)vs.st.st_size) {
-		_cleanup_free_ char *name = node_name(n);
-
-		pool_tell(p, VOL_RESIZED, name, NULL, (uint64_t)vs.st.st_size);
-	}
+	if (atomic_load(&n->told_size) != (uint64_t)vs.st.st_size)
+		node_tell_size(n, p, (uint64_t)vs.st.st_size);
 }
 
 void vol_release_request(struct req *r)
