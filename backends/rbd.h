@@ -190,8 +190,6 @@ struct image {
 	int error;                      /* -errno of the last write that failed ... */
 	uint64_t errors;                /* ... and how many did */
 	bool error_seen;
-	unsigned flushing;              /* flushes under way: librbd tells one of them only */
-	struct io *held;                /* those that ended well before the others */
 	atomic_uint_fast64_t writes;    /* begun, and once more when they end */
 	atomic_uint_fast64_t flushed;   /* writes at the begin of the last flush */
 	struct objects objects;         /* for seek */

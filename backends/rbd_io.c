@@ -125,65 +125,17 @@ static void flush_ended(struct image *i, uint64_t writes, int rc)
 		atomic_store(&i->flushed, writes);
 }
 
-/* Of flushes that overlap librbd tells just one that a write has failed: none may answer
- * before all that were under way with it have ended. */
-static void flush_begin(struct image *i)
-{
-	pthread_mutex_lock(&i->lock);
-	i->flushing++;
-	pthread_mutex_unlock(&i->lock);
-}
-
-static bool is_flushing(struct image *i)
-{
-	pthread_mutex_lock(&i->lock);
-	bool yes = i->flushing;
-	pthread_mutex_unlock(&i->lock);
-	return yes;
-}
-
-/* io NULL: one without a request of its own. The last one answers for those held. */
-static void flush_leave(struct image *i, struct io *io)
-{
-	struct io *all = NULL;
-
-	pthread_mutex_lock(&i->lock);
-	if (io) {
-		io->driver = i->held;
-		i->held = io;
-	}
-	if (--i->flushing == 0) {
-		all = i->held;
-		i->held = NULL;
-	}
-	pthread_mutex_unlock(&i->lock);
-	while (all) {
-		struct io *next = all->driver;
-		int rc = errors_tell(all->vol->priv, &all->err);
-
-		image_unuse(i);
-		io_done(all, rc);
-		all = next;
-	}
-}
-
 bool image_unflushed(struct image *i)
 {
-	return atomic_load(&i->writes) != atomic_load(&i->flushed) || is_flushing(i);
+	return atomic_load(&i->writes) != atomic_load(&i->flushed);
 }
 
 int image_flush(struct image *i)
 {
-	uint64_t writes = atomic_load(&i->writes), until = now_ms() + OPEN_WAIT_MS;
-	bool any = image_unflushed(i);
-	int rc;
+	uint64_t writes = atomic_load(&i->writes);
+	int rc = image_unflushed(i) ? rbd_flush(i->h) : 0;
 
-	flush_begin(i);
-	rc = any ? rbd_flush(i->h) : 0;
 	flush_ended(i, writes, rc);
-	flush_leave(i, NULL);
-	while (is_flushing(i) && now_ms() < until)
-		usleep(1000);
 	return rc;
 }
 
@@ -207,6 +159,8 @@ static const char *const failed[] = {
 
 static void io_ended(struct image *i, struct io *io, ssize_t rc)
 {
+	struct rbdv *r = io->vol->priv;
+
 	if (io->op == IO_WRITE) {
 		/* Once more, and before anybody hears of it: a flush that began since it was
 		 * counted may not have covered it. */
@@ -214,13 +168,11 @@ static void io_ended(struct image *i, struct io *io, ssize_t rc)
 		if (rc >= 0)
 			rc = (ssize_t)io->len;
 	}
-	if (io->op == IO_FLUSH) {
-		flush_ended(i, (uintptr_t)io->driver, (int)rc);
-		flush_leave(i, io);
-		return;
-	}
 	if (io->err.text[0]) {
 		;                       /* nothing was lost that others must know of */
+	} else if (io->op == IO_FLUSH) {
+		flush_ended(i, (uintptr_t)io->driver, (int)rc);
+		rc = errors_tell(r, &io->err);
 	} else if (rc < 0) {
 		if (io->op == IO_WRITE)
 			image_error(i, (int)rc);
@@ -305,13 +257,9 @@ void rbdv_submit(struct vol *v, struct io *io)
 		len = image_clip(i, io->off, len);
 	}
 	if (rc == 0 && (len || io->op == IO_FLUSH)) {
-		if (io->op == IO_FLUSH)
-			flush_begin(i);
 		rc = hand_over(i, io, len);
 		if (rc == 0)
 			return;
-		if (io->op == IO_FLUSH)
-			flush_leave(i, NULL);
 		rc = rbd_fail(i->conn, rc, &io->err, "%s", failed[io->op]);
 	}
 	image_unuse(i);
