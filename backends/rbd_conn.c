@@ -231,11 +231,9 @@ static int set_options(struct conn *c, struct pool *p, struct err *e)
 		{ "client_mount_timeout", "10" },
 		{ "rados_mon_op_timeout", "10" },
 		{ "rados_osd_op_timeout", "20" },
-		/* Writes are acknowledged early: what fsync says counts. */
-		{ "rbd_cache_writethrough_until_flush", "false" },
-		{ "rbd_cache_size", "16777216" },
-		{ "rbd_cache_max_dirty", "12582912" },
-		{ "rbd_cache_target_dirty", "8388608" },
+		/* librbd's write-behind now and then calls a flush well after a write that
+		 * failed, and the data is gone: seen in a full pool, 2 of 300 times. */
+		{ "rbd_cache", "false" },
 		/* The time of the last change, to the second; no writes for reads. */
 		{ "rbd_mtime_update_interval", "1" },
 		{ "rbd_atime_update_interval", "0" },

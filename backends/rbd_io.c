@@ -3,9 +3,9 @@
  * rbd_io.c - open volumes: their bytes, by librbd's asynchronous calls.
  *
  * Called through the row in rbd.c. No thread waits for a request: librbd's own call
- * back ends it. librbd acknowledges writes before they are stored, and tells of one
- * that failed in a single flush; here each handle hears of it. Sizes are checked
- * before every call, since librbd drops in silence what lies behind the end.
+ * back ends it. A write is stored when it ends; of one that failed each handle hears.
+ * Sizes are checked before every call, since librbd drops in silence what lies behind
+ * the end.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
