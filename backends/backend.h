@@ -25,6 +25,7 @@
 #define POOLFS_BACKEND_H
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -83,6 +84,17 @@ void cleanup_close(int *fd);    /* if >= 0; keeps errno */
 
 /* Monotonic milliseconds. */
 uint64_t now_ms(void);
+
+/* ---- locks and threads (thread.c) --------------------------------------- */
+
+/* These abort on an error. */
+void mutex_lock(pthread_mutex_t *m);
+void mutex_unlock(pthread_mutex_t *m);
+void cond_init(pthread_cond_t *c);      /* on the monotonic clock */
+/* False when now_ms() has reached until. */
+bool cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, uint64_t until);
+/* A detached thread that no signal reaches; false if there can be none. */
+bool thread_start(void *(*f)(void *), void *arg);
 
 /* ---- names (name.c) ---------------------------------------------------- */
 

@@ -70,59 +70,37 @@ static struct passing *passing;
 static bool timer_runs;
 static unsigned workers;
 
-static void ptok(int code)
-{
-	if (code)
-		abort();
-}
-
 static void conds_init(void)
 {
-	pthread_condattr_t a;
-
-	ptok(pthread_condattr_init(&a));
-	ptok(pthread_condattr_setclock(&a, CLOCK_MONOTONIC));
-	ptok(pthread_cond_init(&cleared, &a));
-	ptok(pthread_cond_init(&timer_wake, &a));
-	ptok(pthread_cond_init(&passed, &a));
-	pthread_condattr_destroy(&a);
+	cond_init(&cleared);
+	cond_init(&timer_wake);
+	cond_init(&passed);
 }
 
 static void lock_take(void)
 {
-	ptok(pthread_once(&once, conds_init));
-	ptok(pthread_mutex_lock(&lock));
+	pthread_once(&once, conds_init);
+	mutex_lock(&lock);
 }
 
 static void lock_give(void)
 {
-	ptok(pthread_mutex_unlock(&lock));
+	mutex_unlock(&lock);
 }
 
 /* Waits until due at most, with the lock held. */
-static void cond_wait_until(pthread_cond_t *c, uint64_t due)
+static void wait_until(pthread_cond_t *c, uint64_t due)
 {
-	struct timespec ts = { .tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000 };
-
 	if (due == UINT64_MAX)
-		ptok(pthread_cond_wait(c, &lock));
+		pthread_cond_wait(c, &lock);
 	else
-		pthread_cond_timedwait(c, &lock, &ts);
+		cond_wait_until(c, &lock, due);
 }
 
 static void thread_begin(void *(*main)(void *))
 {
-	sigset_t all, old;
-	pthread_attr_t a;
-	pthread_t t;
-
-	sigfillset(&all);
-	ptok(pthread_attr_init(&a));
-	ptok(pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED));
-	ptok(pthread_sigmask(SIG_SETMASK, &all, &old));
-	ptok(pthread_create(&t, &a, main, NULL));
-	ptok(pthread_sigmask(SIG_SETMASK, &old, NULL));
-	pthread_attr_destroy(&a);
+	if (!thread_start(main, NULL))
+		abort();
 }
 
 /* ---- queues, with the lock held ------------------------------------------ */
@@ -190,7 +168,7 @@ static void *worker_main(void *arg)
 		io_pass(me.io);
 		lock_take();
 		passing_remove(&me);
-		ptok(pthread_cond_broadcast(&passed));
+		pthread_cond_broadcast(&passed);
 	}
 	workers--;
 	lock_give();
@@ -221,7 +199,7 @@ static void *timer_main(void *arg)
 		if (held.first->due <= now_ms())
 			held_release(held.first);
 		else
-			cond_wait_until(&timer_wake, held.first->due);
+			wait_until(&timer_wake, held.first->due);
 	}
 	timer_runs = false;
 	lock_give();
@@ -267,7 +245,7 @@ int fault_hit(struct pool *p, enum op op, struct err *e)
 		now = clears;
 		r->held++;
 		while (now == clears && now_ms() < due)
-			cond_wait_until(&cleared, due);
+			wait_until(&cleared, due);
 		if (now == clears)
 			r->held--;      /* else the rule is gone */
 	}
@@ -303,7 +281,7 @@ bool fault_take(struct pool *p, enum op op, struct io *io)
 		timer_runs = true;
 		thread_begin(timer_main);
 	} else if (held.first == h) {
-		ptok(pthread_cond_signal(&timer_wake));
+		pthread_cond_signal(&timer_wake);
 	}
 	lock_give();
 	return true;
@@ -318,7 +296,7 @@ bool fault_cancel(struct io *io, bool async)
 	if (h) {
 		queue_remove(&held, h);
 		h->rule->held--;
-		ptok(pthread_cond_signal(&timer_wake));
+		pthread_cond_signal(&timer_wake);
 	} else {
 		h = queue_find(&ready, io);
 		if (h)
@@ -326,7 +304,7 @@ bool fault_cancel(struct io *io, bool async)
 	}
 	/* A driver must not be told of a request before it was given it. */
 	while (!h && async && is_passing(io))
-		cond_wait_until(&passed, UINT64_MAX);
+		wait_until(&passed, UINT64_MAX);
 	lock_give();
 	if (!h)
 		return false;
@@ -354,8 +332,8 @@ static void rules_clear(void)
 	}
 	rules = NULL;
 	rules_end = &rules;
-	ptok(pthread_cond_broadcast(&cleared));
-	ptok(pthread_cond_signal(&timer_wake));
+	pthread_cond_broadcast(&cleared);
+	pthread_cond_signal(&timer_wake);
 	lock_give();
 }
 

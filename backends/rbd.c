@@ -70,7 +70,7 @@ static int rbdp_stop(struct pool *p, struct err *e)
 	images_close(d->conn, 5000);
 	/* On a thread, since the cluster may be gone. Who finds the note thinks that we
 	 * died, and shuts out an address that nobody has any more. */
-	if (d->conn->address && !thread_begin(forget_thread, conn_get(d->conn)))
+	if (d->conn->address && !thread_start(forget_thread, conn_get(d->conn)))
 		conn_put(d->conn);
 	return 0;
 }

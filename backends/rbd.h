@@ -88,9 +88,6 @@ struct rbdp {
 /* Sets the sentence for what librbd or librados returned: "fmt: reason". */
 int rbd_fail(struct conn *c, int rc, struct err *e, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/* Waits until the condition, or until (now_ms()); false: it is over. */
-bool rbd_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until);
-bool thread_begin(void *(*f)(void *), void *arg);       /* detached */
 /* (rbd_peers.c) Who we are on this machine: boot, process ids' name space, process, its start. */
 char *self_identity(void);
 /* Is that a process of this boot and name space, and gone? */

@@ -13,7 +13,6 @@
 #endif
 #include "rbd.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- errors, threads ---------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------- */
 
 static const char *reason(struct conn *c, int code, char text[256])
 {
@@ -58,49 +57,6 @@ int rbd_fail(struct conn *c, int rc, struct err *e, const char *fmt, ...)
 	if (rc >= 0 || rc < -4095)      /* nothing that a file system could answer */
 		rc = -EIO;
 	return err_set(e, -rc, "%s: %s", what, reason(c, -rc, text));
-}
-
-bool rbd_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until)
-{
-	uint64_t now = now_ms();
-	struct timespec t;
-
-	if (now >= until)
-		return false;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)((until - now) / 1000);
-	t.tv_nsec += (long)((until - now) % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	pthread_cond_timedwait(cond, lock, &t);
-	return true;
-}
-
-static void cond_init(pthread_cond_t *c)
-{
-	pthread_condattr_t a;
-
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(c, &a);
-	pthread_condattr_destroy(&a);
-}
-
-bool thread_begin(void *(*f)(void *), void *arg)
-{
-	sigset_t all, old;
-	pthread_t t;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&t, NULL, f, arg);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc == 0)
-		pthread_detach(t);
-	return rc == 0;
 }
 
 /* ---- connections ---------------------------------------------------------------- */
@@ -433,12 +389,12 @@ int conn_open(struct conn *c, const struct pool_def *def, struct err *e)
 	a->step = "hosts";
 	pthread_mutex_init(&a->lock, NULL);
 	cond_init(&a->changed);
-	if (!thread_begin(attempt_thread, a)) {
+	if (!thread_start(attempt_thread, a)) {
 		attempt_free(a);
 		return err_set(e, EAGAIN, "cannot start a thread");
 	}
 	pthread_mutex_lock(&a->lock);
-	while (!a->ended && rbd_wait(&a->changed, &a->lock, until))
+	while (!a->ended && cond_wait_until(&a->changed, &a->lock, until))
 		;
 	a->abandoned = !a->ended;
 	at = a->step;

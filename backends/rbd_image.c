@@ -194,7 +194,7 @@ int image_use(struct image *i, bool write, struct err *e)
 			closed_locked(c, i);
 		} else if (i->state == IMAGE_OPEN) {
 			i->reopen = false;
-		} else if (!rbd_wait(&c->changed, &c->lock, until)) {
+		} else if (!cond_wait_until(&c->changed, &c->lock, until)) {
 			rc = err_set(e, ETIMEDOUT, "the image is being %s, and the Ceph cluster does "
 				     "not answer", i->state == IMAGE_OPENING ? "opened" : "closed");
 		}
@@ -258,7 +258,7 @@ static void *closer_thread(void *arg)
 		struct image *i = close_next(c, &until);
 
 		if (!i) {
-			rbd_wait(&c->changed, &c->lock, until);
+			cond_wait_until(&c->changed, &c->lock, until);
 			continue;
 		}
 		i->state = IMAGE_CLOSING;
@@ -280,7 +280,7 @@ static void *closer_thread(void *arg)
 void images_begin(struct conn *c)
 {
 	c->closer = true;
-	if (!thread_begin(closer_thread, conn_get(c))) {
+	if (!thread_start(closer_thread, conn_get(c))) {
 		c->closer = false;
 		conn_put(c);
 	}
@@ -293,7 +293,7 @@ void images_close(struct conn *c, unsigned ms)
 	pthread_mutex_lock(&c->lock);
 	c->ending = true;
 	pthread_cond_broadcast(&c->changed);
-	while (ms && c->closer && c->open && rbd_wait(&c->changed, &c->lock, until))
+	while (ms && c->closer && c->open && cond_wait_until(&c->changed, &c->lock, until))
 		;
 	pthread_mutex_unlock(&c->lock);
 }
@@ -308,7 +308,7 @@ int image_settle(struct image *i, unsigned ms, struct err *e)
 	while (i->state != IMAGE_CLOSED && !i->volumes) {
 		i->used = 0;            /* it has been idle for long */
 		pthread_cond_broadcast(&c->changed);
-		if (!rbd_wait(&c->changed, &c->lock, until))
+		if (!cond_wait_until(&c->changed, &c->lock, until))
 			break;
 	}
 	done = i->state == IMAGE_CLOSED;

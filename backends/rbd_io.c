@@ -206,7 +206,7 @@ static void aio_ended(rbd_completion_t done, void *arg)
 	ssize_t rc = rbd_aio_get_return_value(done);
 
 	rbd_aio_release(done);
-	if (rc != -EINVAL || io->op == IO_FLUSH || !thread_begin(behind_thread, io))
+	if (rc != -EINVAL || io->op == IO_FLUSH || !thread_start(behind_thread, io))
 		io_ended(((struct rbdv *)io->vol->priv)->image, io, rc);
 }
 

@@ -128,7 +128,7 @@ static int may_shrink(struct image *i, unsigned volumes, struct err *e)
 
 	/* One just closed gets a moment: the kernel tells of a close afterwards. */
 	pthread_mutex_lock(&i->conn->lock);
-	while (i->volumes > volumes && rbd_wait(&i->conn->changed, &i->conn->lock, until))
+	while (i->volumes > volumes && cond_wait_until(&i->conn->changed, &i->conn->lock, until))
 		;
 	open = i->volumes;
 	pthread_mutex_unlock(&i->conn->lock);

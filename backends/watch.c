@@ -25,7 +25,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -547,30 +546,17 @@ static void *watch_thread(void *arg)
 /* mu held. */
 static int thread_begin(struct err *e)
 {
-	sigset_t all, old;
-	pthread_attr_t a;
-	pthread_t t;
-	int rc;
-
 	if (inotify >= 0)
 		return 0;
 	inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (inotify < 0)
 		return err_sys(e, "no inotify instance is to be had: see "
 			       "/proc/sys/fs/inotify/max_user_instances");
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_init(&a);
-	pthread_attr_setstacksize(&a, 256 << 10);
-	pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
-	rc = pthread_create(&t, &a, watch_thread, NULL);
-	pthread_attr_destroy(&a);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!rc)
+	if (thread_start(watch_thread, NULL))
 		return 0;
 	close(inotify);
 	inotify = -1;
-	return err_set(e, rc, "no thread is to be had that looks at changes");
+	return err_set(e, EAGAIN, "no thread is to be had that looks at changes");
 }
 
 /* ---- for drivers ----------------------------------------------------------------------- */

@@ -154,18 +154,6 @@ struct defwriter {
 	struct err err;                 /* what went wrong; code 0: nothing so far */
 };
 
-static void lock(pthread_mutex_t *m)
-{
-	if (pthread_mutex_lock(m))
-		abort();
-}
-
-static void unlock(pthread_mutex_t *m)
-{
-	if (pthread_mutex_unlock(m))
-		abort();
-}
-
 struct defwriter *defwriter_new(const struct drop *d, const char *name)
 {
 	struct defwriter *w = xcalloc(1, sizeof *w);
@@ -237,34 +225,34 @@ int defwriter_write(struct defwriter *w, const struct caller *who, const void *d
 {
 	int ret = 0;
 
-	lock(&w->lock);
+	mutex_lock(&w->lock);
 	if (len)
 		ret = defwriter_add(w, who, data, len, off);
 	if (ret < 0)
 		*e = w->err;
-	unlock(&w->lock);
+	mutex_unlock(&w->lock);
 	return ret;
 }
 
 void defwriter_truncate(struct defwriter *w)
 {
-	lock(&w->lock);
+	mutex_lock(&w->lock);
 	defwriter_restart(w);
-	unlock(&w->lock);
+	mutex_unlock(&w->lock);
 }
 
 int defwriter_flush(struct defwriter *w, struct err *e)
 {
 	int ret = 0;
 
-	lock(&w->lock);
+	mutex_lock(&w->lock);
 	if (w->err.code) {
 		*e = w->err;
 		ret = -e->code;
 	} else if (w->gather) {
 		ret = xml_gather_end(w->gather, e);
 	}
-	unlock(&w->lock);
+	mutex_unlock(&w->lock);
 	return ret;
 }
 
@@ -272,8 +260,8 @@ uint64_t defwriter_size(struct defwriter *w)
 {
 	uint64_t size;
 
-	lock(&w->lock);
+	mutex_lock(&w->lock);
 	size = w->size;
-	unlock(&w->lock);
+	mutex_unlock(&w->lock);
 	return size;
 }

@@ -47,18 +47,6 @@ static struct {
 	unsigned long long clock;
 } reasons = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void lock(pthread_mutex_t *m)
-{
-	if (pthread_mutex_lock(m))
-		abort();
-}
-
-static void unlock(pthread_mutex_t *m)
-{
-	if (pthread_mutex_unlock(m))
-		abort();
-}
-
 /* A terminal obeys control characters, also those that UTF-8 spells C2 80..9F. */
 static void text_clean(char *text)
 {
@@ -99,10 +87,10 @@ void log_open(enum log_to to, bool debug)
 {
 	if (to == LOG_TO_SYSLOG)
 		openlog("poolfs", LOG_PID, LOG_DAEMON);
-	lock(&ring.lock);
+	mutex_lock(&ring.lock);
 	ring.to = to;
 	ring.debug = debug;
-	unlock(&ring.lock);
+	mutex_unlock(&ring.lock);
 }
 
 void log_line(const char *pool, const char *op, int code, const char *text)
@@ -119,13 +107,13 @@ void log_line(const char *pool, const char *op, int code, const char *text)
 		 name, *name ? " " : "", text);
 	text_clean(line);
 
-	lock(&ring.lock);
+	mutex_lock(&ring.lock);
 	to = ring.to;
 	last = ring.next ? &ring.lines[(ring.next - 1) % RING_LINES] : NULL;
 	if (last && strcmp(last->text, line) == 0) {
 		last->last = now;
 		last->count++;
-		unlock(&ring.lock);
+		mutex_unlock(&ring.lock);
 		return;
 	}
 	if (last && last->count > 1) {
@@ -135,7 +123,7 @@ void log_line(const char *pool, const char *op, int code, const char *text)
 	l = &ring.lines[ring.next++ % RING_LINES];
 	free(l->text);
 	*l = (struct line){.first = now, .last = now, .count = 1, .text = xstrdup(line)};
-	unlock(&ring.lock);
+	mutex_unlock(&ring.lock);
 
 	if (*repeated)
 		line_emit(to, LOG_INFO, then, repeated);
@@ -146,7 +134,7 @@ void log_show(struct buf *out)
 {
 	char first[32], last[32];
 
-	lock(&ring.lock);
+	mutex_lock(&ring.lock);
 	for (unsigned long long i = ring.next > RING_LINES ? ring.next - RING_LINES : 0;
 	     i < ring.next; i++) {
 		const struct line *l = &ring.lines[i % RING_LINES];
@@ -156,7 +144,7 @@ void log_show(struct buf *out)
 			buf_addf(out, " (%lu times, last %s)", l->count, time_text(l->last, last));
 		buf_addf(out, "\n");
 	}
-	unlock(&ring.lock);
+	mutex_unlock(&ring.lock);
 }
 
 void log_debug(const char *fmt, ...)
@@ -166,10 +154,10 @@ void log_debug(const char *fmt, ...)
 	bool debug;
 	va_list ap;
 
-	lock(&ring.lock);
+	mutex_lock(&ring.lock);
 	to = ring.to;
 	debug = ring.debug;
-	unlock(&ring.lock);
+	mutex_unlock(&ring.lock);
 	if (!debug)
 		return;
 	va_start(ap, fmt);
@@ -221,23 +209,23 @@ void reason_set(uid_t uid, const char *text)
 {
 	struct reason *r;
 
-	lock(&reasons.lock);
+	mutex_lock(&reasons.lock);
 	r = reason_of(uid, true);
 	r->used = ++reasons.clock;
 	snprintf(r->text, sizeof r->text, "%s", text);
 	text_clean(r->text);
-	unlock(&reasons.lock);
+	mutex_unlock(&reasons.lock);
 }
 
 void reason_show(uid_t uid, struct buf *out)
 {
 	struct reason *r;
 
-	lock(&reasons.lock);
+	mutex_lock(&reasons.lock);
 	r = reason_of(uid, false);
 	if (r && r->text[0])
 		buf_addf(out, "%s\n", r->text);
 	else
 		buf_add(out, "", 0);
-	unlock(&reasons.lock);
+	mutex_unlock(&reasons.lock);
 }

@@ -78,14 +78,6 @@ struct pools {
 };
 extern struct pools pools;
 
-void mutex_lock(pthread_mutex_t *m);
-void mutex_unlock(pthread_mutex_t *m);
-void cond_init(pthread_cond_t *c);      /* on the monotonic clock */
-/* False when now_ms() has reached until. */
-bool cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, uint64_t until);
-/* A detached thread that no signal reaches; false if there can be none. */
-bool thread_start(void *(*f)(void *), void *arg);
-
 /* registry.c; pools.lock held where it says so */
 struct cpool *registry_get(const char *name);   /* locked; not counted */
 struct cpool *cpool_new(const char *name, struct pool_def *def);        /* takes def */

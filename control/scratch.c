@@ -45,18 +45,6 @@ static struct {
 	size_t bytes;
 } scratches = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void lock(pthread_mutex_t *m)
-{
-	if (pthread_mutex_lock(m))
-		abort();
-}
-
-static void unlock(pthread_mutex_t *m)
-{
-	if (pthread_mutex_unlock(m))
-		abort();
-}
-
 static void scratch_free(struct scratch *s)
 {
 	scratches.count--;
@@ -87,7 +75,7 @@ static void scratches_enter(void)
 	uint64_t now = now_ms();
 	struct scratch **link = &scratches.first;
 
-	lock(&scratches.lock);
+	mutex_lock(&scratches.lock);
 	while (*link) {
 		struct scratch *s = *link;
 
@@ -100,7 +88,7 @@ static void scratches_enter(void)
 
 static void scratches_leave(void)
 {
-	unlock(&scratches.lock);
+	mutex_unlock(&scratches.lock);
 }
 
 /* Locked. */
@@ -356,13 +344,13 @@ void scratch_each(const struct drop *d,
 	scratches_leave();
 	for (size_t i = 0; i < count; i++)
 		f(arg, all[i].name, all[i].s);
-	lock(&scratches.lock);
+	mutex_lock(&scratches.lock);
 	for (size_t i = 0; i < count; i++) {
 		if (--all[i].s->refs == 0 && !all[i].s->name)
 			scratch_free(all[i].s);
 		free(all[i].name);
 	}
-	unlock(&scratches.lock);
+	mutex_unlock(&scratches.lock);
 	free(all);
 }
 
@@ -442,13 +430,13 @@ char *scratch_content(struct scratch *s, size_t *len)
 {
 	char *data;
 
-	lock(&scratches.lock);
+	mutex_lock(&scratches.lock);
 	*len = s->size;
 	data = xmalloc(s->size + 1);
 	if (s->size)
 		memcpy(data, s->data, s->size);
 	data[s->size] = '\0';
-	unlock(&scratches.lock);
+	mutex_unlock(&scratches.lock);
 	return data;
 }
 
@@ -456,9 +444,9 @@ void scratch_unlink_same(const struct drop *d, const char *name, struct scratch 
 {
 	struct scratch **link;
 
-	lock(&scratches.lock);
+	mutex_lock(&scratches.lock);
 	link = scratch_link(d, name);
 	if (*link == s)
 		scratch_drop(link);
-	unlock(&scratches.lock);
+	mutex_unlock(&scratches.lock);
 }

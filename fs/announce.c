@@ -419,19 +419,10 @@ static bool wait_for_news(uint64_t touch_due)
 
 	pthread_mutex_lock(&mu);
 	while (!news && !ending && (!touch_due || now_ms() < touch_due)) {
-		struct timespec t;
-		uint64_t ms = touch_due ? touch_due - now_ms() : 0;
-
-		if (!touch_due) {
+		if (touch_due)
+			cond_wait_until(&wake, &mu, touch_due);
+		else
 			pthread_cond_wait(&wake, &mu);
-			continue;
-		}
-		clock_gettime(CLOCK_MONOTONIC, &t);
-		t.tv_sec += (time_t)(ms / 1000);
-		t.tv_nsec += (long)(ms % 1000) * 1000000 + 1000000;
-		t.tv_sec += t.tv_nsec / 1000000000;
-		t.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&wake, &mu, &t);
 	}
 	news = false;
 	go = !ending;
@@ -483,12 +474,7 @@ static void announce_wake(void)
 
 void announce_begin(void)
 {
-	pthread_condattr_t a;
-
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&wake, &a);
-	pthread_condattr_destroy(&a);
+	cond_init(&wake);
 	atomic_store(&running, true);
 	if (!thread_run(announce_thread, NULL))
 		atomic_store(&running, false);
@@ -497,14 +483,12 @@ void announce_begin(void)
 
 void announce_end(void)
 {
-	struct timespec t;
+	uint64_t until = now_ms() + END_SECONDS * 1000;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += END_SECONDS;
 	pthread_mutex_lock(&mu);
 	ending = true;
 	pthread_cond_broadcast(&wake);
-	while (atomic_load(&running) && !pthread_cond_timedwait(&wake, &mu, &t))
+	while (atomic_load(&running) && cond_wait_until(&wake, &mu, until))
 		;
 	pthread_mutex_unlock(&mu);
 	if (atomic_load(&running))
