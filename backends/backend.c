@@ -249,6 +249,11 @@ void pool_unwatch(struct pool *p)
 		p->ops->unwatch(p);
 }
 
+bool pool_watch_lasts(struct pool *p)
+{
+	return p->ops->watch_lasts && p->ops->watch_lasts(p);
+}
+
 void pool_tell(struct pool *p, enum vol_change what, const char *name, const char *to,
 	       uint64_t size)
 {

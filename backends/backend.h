@@ -341,6 +341,11 @@ struct io {
 	struct vol *vol;        /* set by vol_submit */
 	void (*done)(struct io *io, ssize_t result);
 	void *driver;           /* for the driver, while it has the request */
+	/* A driver that ends a write before it is stored takes the data along: it sets
+	 * owner to NULL before io_done, and calls release(owner) when it needs them no
+	 * more. owner NULL: the data are the caller's. */
+	void *owner;
+	void (*release)(void *owner);
 	struct err err;
 };
 /* What a driver with submit calls at the end; the only caller of io->done. */
@@ -402,6 +407,10 @@ struct backend {
 	 * tell of what goes through them. Called between start and stop. */
 	int (*watch)(struct pool *p, struct err *e);
 	void (*unwatch)(struct pool *p);
+	/* Would watch take more than a moment? Then who starts the pool is answered before
+	 * it, and all calls but watch wait for it; watch tells VOL_LOST if names have
+	 * changed since this was asked. NULL: no. */
+	bool (*watch_lasts)(struct pool *p);
 	/* What could become a pool of this type: calls found for each. host: whom to
 	 * ask (port 0: the type's own), NULL for this machine. Changes nothing, needs
 	 * no driver, ends within DISCOVER_MS, and when pr is cancelled. */
@@ -519,6 +528,7 @@ int pool_tidy(struct pool *p, struct progress *pr, struct err *e);
 /* EOPNOTSUPP without a sentence if the type cannot watch. changed is set. */
 int pool_watch(struct pool *p, struct err *e);
 void pool_unwatch(struct pool *p);
+bool pool_watch_lasts(struct pool *p);
 /* 0, or EOPNOTSUPP and why not. */
 int backend_usable(const struct backend *b, struct err *e);     /* to start pools */
 int backend_can_discover(const struct backend *b, struct err *e);

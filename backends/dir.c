@@ -161,6 +161,7 @@ const struct backend dir_backend = {
 	.sync = dirp_sync,
 	.watch = dirp_watch,
 	.unwatch = dirp_unwatch,
+	.watch_lasts = dirp_watch_lasts,
 	.tidy = dirp_tidy,
 	.stat = dirv_stat,
 	.readlink = dirv_readlink,

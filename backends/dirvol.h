@@ -17,6 +17,8 @@ struct dirp {
 	bool started;
 	int fd;                 /* of the directory; its number stays from start to fini */
 	_Atomic(struct watch *) watch;          /* from the first watch to fini */
+	bool compare;           /* has it changed since then, when the watch begins? */
+	struct timespec changed;                /* its st_mtim then; 0: unsure */
 };
 
 /* Opens the pool's target; returns the descriptor, or -errno. */
@@ -26,6 +28,7 @@ void dirp_detach(struct pool *p);
 
 int dirp_watch(struct pool *p, struct err *e);
 void dirp_unwatch(struct pool *p);
+bool dirp_watch_lasts(struct pool *p);
 
 int dirp_usage(struct pool *p, struct pool_usage *u, struct err *e);
 int dirp_list(struct pool *p, vol_found_f *found, void *arg, struct err *e);

@@ -305,6 +305,11 @@ int image_probe(int fd, struct image_info *info, struct err *e)
 			return err_sys(e, "cannot find the size of the block device");
 	} else if (!S_ISREG(st.st_mode)) {
 		return err_set(e, EINVAL, "only a regular file or a block device can be an image");
+	} else if (size && lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO) {
+		/* Nothing but a hole: reading would fill the page cache with zeros. */
+		*info = (struct image_info){.format = IMAGE_RAW};
+		image_set_size(info, size, 1);
+		return 0;
 	}
 	return image_probe_with(fd_read, &fd, size, info, e);
 }

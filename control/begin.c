@@ -70,7 +70,7 @@ static bool attempt_try(struct attempt *j)
 			return rc == -EBUSY && attempt_wanted(j);
 	}
 	j->begun = false;
-	rc = pool_launch(&j->ch, takeover, &e);
+	rc = pool_launch(&j->ch, takeover, NULL, NULL, &e);
 	if (rc)
 		log_line(j->cp->name, "start", e.code, e.text);
 	/* What this version cannot do it cannot do in a minute either. */

@@ -245,6 +245,7 @@ struct cpool *cpool_get(struct cpool *cp);
 void cpool_put(struct cpool *cp);
 const char *cpool_name(const struct cpool *cp);
 enum pool_state cpool_state(struct cpool *cp);
+bool cpool_gone(struct cpool *cp);      /* undefined, or renamed */
 /* Calls f for each defined pool, sorted by name, on a snapshot: no lock held. */
 void cpool_each(void (*f)(void *arg, struct cpool *cp), void *arg);
 /* When its definition was last written (st_mtime of NAME.xml). */
@@ -266,6 +267,9 @@ bool cpool_autostart(struct cpool *cp);
  * (rmdir says so); EBUSY while another transition is under way. Stop with a
  * volume open or a long operation under way: EBUSY, naming it. */
 int cpool_start(struct cpool *cp, struct err *e);
+/* The same; started is called, after a success only, as soon as the pool is active. What
+ * is left to be done then only holds up calls of its driver. */
+int cpool_start_tell(struct cpool *cp, void (*started)(void *arg), void *arg, struct err *e);
 int cpool_stop(struct cpool *cp, struct err *e);
 int cpool_build(struct cpool *cp, enum build mode, struct err *e);
 int cpool_erase(struct cpool *cp, const char *uuid, struct err *e);
@@ -331,19 +335,26 @@ bool run_usage(struct run *r, unsigned wait_ms, struct pool_usage *u);
 /* The directories that hold them. */
 enum cdir { CDIR_CONTROL, CDIR_POOL };  /* control/, control/pools/NAME/ */
 
+/* Who asks the driver for what a file shows: a thread apart, for which show waits at
+ * most SHOW_WAIT_MS; the thread that calls show, if somebody else answers for it after
+ * so long (two switches of threads less); or nobody: what is known is shown. */
+enum ask { ASK_APART, ASK_HERE, ASK_NOBODY };
+enum { SHOW_WAIT_MS = 500 };
+
 /* Who asks, and how a long verb is told to give up. */
 struct caller {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
 	struct progress *progress;      /* never NULL in store */
+	enum ask ask;
 };
 
 struct cfile {
 	enum cdir dir;
 	const char *name;
 	mode_t mode;                    /* 0444, 0644, 0200 ... */
-	/* The whole content; cp is NULL in CDIR_CONTROL. Bounded in time. */
+	/* The whole content; cp is NULL in CDIR_CONTROL. Bounded in time, but ASK_HERE. */
 	void (*show)(struct cpool *cp, const struct caller *who, struct buf *out);
 	/* One line, without its newline; NULL: not writable. May block as long
 	 * as the verb takes. */

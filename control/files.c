@@ -5,7 +5,7 @@
  *
  * The front looks a file up by directory and name and calls show at open and
  * store at write; a new control file is a row here. Nothing here waits for a
- * driver longer than INFO_WAIT_MS, but the verbs do.
+ * driver longer than SHOW_WAIT_MS, but the verbs do, and who asks it himself.
  */
 #include "pool.h"
 #include <libxml/xmlversion.h>
@@ -15,8 +15,6 @@
 #ifndef POOLFS_VERSION
 #define POOLFS_VERSION "0.1.0"
 #endif
-
-enum { INFO_WAIT_MS = 500 };    /* for capacity and number of volumes */
 
 /* ---- control/ ----------------------------------------------------------------- */
 
@@ -96,7 +94,8 @@ static void show_error(struct cpool *cp, const struct caller *who, struct buf *o
 /* What info shows, taken in one moment. */
 struct facts {
 	enum pool_state state;
-	struct pool_def *def, *next;    /* in force; written, for the next start */
+	struct pool_def *def, *next;    /* in force; written, for the next start, or NULL:
+	                                 * the same */
 	bool autostart, persistent;
 	struct run *run;                /* counted */
 	char *error;
@@ -107,19 +106,19 @@ static void facts_take(struct cpool *cp, struct facts *f)
 	memset(f, 0, sizeof(*f));
 	mutex_lock(&pools.lock);
 	f->state = cp->state;
-	f->next = def_copy(cp->def);
+	if (!cp->run || cp->run->def_number != cp->def_number)
+		f->next = def_copy(cp->def);
 	f->autostart = cp->autostart;
 	f->persistent = cp->persistent;
 	f->error = xstrdup(cp->error);
 	if (cp->run)
 		f->run = run_get(cp->run);
 	mutex_unlock(&pools.lock);
-	f->def = def_copy(f->run ? f->run->def : f->next);
+	f->def = f->run ? f->run->def : f->next;        /* that of a run is constant */
 }
 
 static void facts_release(struct facts *f)
 {
-	def_free(f->def);
 	def_free(f->next);
 	free(f->error);
 	run_put(f->run);
@@ -129,7 +128,7 @@ static bool facts_pending(const struct facts *f)
 {
 	_cleanup_buf_ struct buf now = {0}, next = {0};
 
-	if (!f->run)
+	if (!f->run || !f->next)
 		return false;
 	def_format(f->def, NULL, &now);
 	def_format(f->next, NULL, &next);
@@ -153,13 +152,12 @@ static void show_info(struct cpool *cp, const struct caller *who, struct buf *ou
 	uint64_t volumes = 0;
 	struct facts f;
 
-	(void)who;
 	facts_take(cp, &f);
 	state = pool_state_name(f.state);
 	if (f.run) {
 		/* What starts or stops answers no question. */
-		run_info(f.run, f.state == POOL_ACTIVE ? INFO_WAIT_MS : 0, &u, &usage_known,
-			 &volumes, &volumes_known);
+		run_info(f.run, f.state != POOL_ACTIVE ? ASK_NOBODY : who ? who->ask : ASK_APART,
+			 &u, &usage_known, &volumes, &volumes_known);
 		path = run_path(f.run);
 		if (f.state == POOL_ACTIVE && run_stalled(f.run))
 			state = "stalled";

@@ -120,7 +120,7 @@ int definition_commit(struct pool_def **def, const struct target_id *id, enum or
 	cp = registry_get((*def)->name);
 	if (cp) {
 		old = cp->def;
-		cp->def = *def;
+		cpool_set_def(cp, *def);
 		drop = !cp->run && password_kept(old) && !password_kept(*def);
 	} else {
 		cp = cpool_new((*def)->name, *def);

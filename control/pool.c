@@ -104,6 +104,7 @@ int pool_begin(struct cpool *cp, enum doing what, const struct pool_def *def,
 
 		cp->state = POOL_STARTING;
 		cp->run = run_new(cp, live, serial_free(live->uuid));
+		cp->run->def_number = def ? 0 : cp->def_number;
 	} else if (what == DO_STOP) {
 		cp->state = POOL_STOPPING;
 		if (cp->run)
@@ -220,10 +221,12 @@ static int launch(struct run *r, bool takeover, struct err *e)
 	return 0;
 }
 
-int pool_launch(struct change *ch, bool takeover, struct err *e)
+int pool_launch(struct change *ch, bool takeover, void (*started)(void *arg), void *arg,
+		struct err *e)
 {
 	struct cpool *cp = ch->cp;
 	int rc = launch(ch->run, takeover, e);
+	bool lasts = false;
 	struct run *run;
 
 	cpool_set_error(cp, rc ? e->text : "");
@@ -236,9 +239,17 @@ int pool_launch(struct change *ch, bool takeover, struct err *e)
 	run = run_get(ch->run);
 	if (!rc) {
 		event_pool(cp->name, "pool-started", NULL);
-		run_watch(run);
+		lasts = pool_watch_lasts(run->pool);
+		if (lasts)
+			run_settle_begin(run);
+		else
+			run_watch(run);
 	}
 	pool_end(ch, rc ? POOL_FAILED : POOL_ACTIVE, rc ? e : NULL);
+	if (!rc && started)
+		started(arg);
+	if (lasts)
+		run_settle_end(run);
 	/* What an earlier daemon left half done. */
 	if (!rc)
 		tidy_start(run);
@@ -247,6 +258,11 @@ int pool_launch(struct change *ch, bool takeover, struct err *e)
 }
 
 int cpool_start(struct cpool *cp, struct err *e)
+{
+	return cpool_start_tell(cp, NULL, NULL, e);
+}
+
+int cpool_start_tell(struct cpool *cp, void (*started)(void *arg), void *arg, struct err *e)
 {
 	struct change ch;
 	int rc = pool_begin(cp, DO_START, NULL, &ch, e);
@@ -257,7 +273,7 @@ int cpool_start(struct cpool *cp, struct err *e)
 	mutex_lock(&pools.lock);
 	cp->retry = false;
 	mutex_unlock(&pools.lock);
-	return pool_launch(&ch, false, e);
+	return pool_launch(&ch, false, started, arg, e);
 }
 
 /* The driver's part of a stop; what fails leaves the run as it was. */
@@ -386,6 +402,16 @@ enum pool_state cpool_state(struct cpool *cp)
 	s = cp->state;
 	mutex_unlock(&pools.lock);
 	return s;
+}
+
+bool cpool_gone(struct cpool *cp)
+{
+	bool gone;
+
+	mutex_lock(&pools.lock);
+	gone = cp->gone;
+	mutex_unlock(&pools.lock);
+	return gone;
 }
 
 struct timespec cpool_mtime(struct cpool *cp)

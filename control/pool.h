@@ -51,6 +51,7 @@ struct cpool {
 	atomic_uint refs;
 	char *name;                     /* constant */
 	struct pool_def *def;           /* replaced as a whole; never seen by a driver */
+	uint64_t def_number;            /* another one for each, never 0 */
 	bool persistent;                /* false: runs, but NAME.xml is gone */
 	bool autostart;
 	bool gone;                      /* not in the registry any more */
@@ -81,6 +82,7 @@ extern struct pools pools;
 /* registry.c; pools.lock held where it says so */
 struct cpool *registry_get(const char *name);   /* locked; not counted */
 struct cpool *cpool_new(const char *name, struct pool_def *def);        /* takes def */
+void cpool_set_def(struct cpool *cp, struct pool_def *def);     /* locked; takes def */
 bool registry_add(struct cpool *cp);            /* locked; takes the reference */
 void registry_drop(struct cpool *cp);           /* locked; the caller puts it */
 /* Is the target a directory of the pool's own, which no other pool may use? */
@@ -151,8 +153,10 @@ int pool_begin(struct cpool *cp, enum doing what, const struct pool_def *def,
 	       struct change *ch, struct err *e);
 /* why: of a start that failed, given to all who wait for it. */
 void pool_end(struct change *ch, enum pool_state now, const struct err *why);
-/* The work of a start between the two, and pool_end. Blocks. */
-int pool_launch(struct change *ch, bool takeover, struct err *e);
+/* The work of a start between the two, and pool_end. Blocks. started, if not NULL, is
+ * called when the pool runs, before what may wait till then. */
+int pool_launch(struct change *ch, bool takeover, void (*started)(void *arg), void *arg,
+		struct err *e);
 
 /* ---- runs (run.c) ----------------------------------------------------------- */
 
@@ -175,6 +179,7 @@ struct run {
 	atomic_bool dead;
 	struct cpool *cp;               /* counted; constant, as the next three */
 	struct pool_def *def;
+	uint64_t def_number;            /* of the pool's that it is a copy of, or 0; pools.lock */
 	struct pool *pool;
 	uint16_t serial;
 	struct target_id id;            /* pools.lock */
@@ -187,6 +192,8 @@ struct run {
 	struct holder *holders;
 	char *path;
 	struct probe probe;
+	bool settling;                  /* runs, but calls wait until changes are watched */
+	uint64_t settling_since;
 	bool told_stalled;
 	bool tidying;                   /* a thread of tidy.c is at work */
 	struct progress tidy;
@@ -207,6 +214,9 @@ void tidy_start(struct run *r);
 void tidy_stop(struct run *r, uint64_t until);
 /* Between the driver's start and its stop: who tells of changes of volumes. */
 void run_watch(struct run *r);
+/* That will take some time: calls wait from now on, until it is done. */
+void run_settle_begin(struct run *r);
+void run_settle_end(struct run *r);
 /* usage.c: what is known without asking, for the metrics. */
 struct run_sample {
 	bool known;
@@ -216,7 +226,7 @@ struct run_sample {
 };
 void run_take_sample(struct run *r, struct run_sample *s);
 /* usage.c: as run_usage, and the number of volumes; each false when not known. */
-void run_info(struct run *r, unsigned wait_ms, struct pool_usage *u, bool *u_known,
+void run_info(struct run *r, enum ask ask, struct pool_usage *u, bool *u_known,
 	      uint64_t *volumes, bool *volumes_known);
 /* capabilities.c: of cfiles[] */
 void capabilities_show(struct cpool *cp, const struct caller *who, struct buf *out);

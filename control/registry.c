@@ -87,13 +87,19 @@ void registry_drop(struct cpool *cp)
 	metrics_leave(cp->metrics);
 }
 
+void cpool_set_def(struct cpool *cp, struct pool_def *def)
+{
+	cp->def = def;
+	cp->def_number++;
+}
+
 struct cpool *cpool_new(const char *name, struct pool_def *def)
 {
 	struct cpool *cp = xcalloc(1, sizeof(*cp));
 
 	atomic_init(&cp->refs, 1);
 	cp->name = xstrdup(name);
-	cp->def = def;
+	cpool_set_def(cp, def);
 	cp->persistent = true;
 	cp->error = xstrdup("");
 	return cp;

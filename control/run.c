@@ -133,7 +133,8 @@ static int enter(struct run *r, struct call *c, struct call_list *l, const char 
 	int rc = 0;
 
 	mutex_lock(&r->lock);
-	while (r->state == POOL_STARTING || r->state == POOL_STOPPING)
+	while (r->state == POOL_STARTING || r->state == POOL_STOPPING ||
+	       (r->settling && r->state == POOL_ACTIVE))
 		pthread_cond_wait(&r->changed, &r->lock);
 	if (r->state == POOL_ACTIVE) {
 		c->run = run_get(r);
@@ -328,6 +329,10 @@ int run_quiesce(struct run *r, struct err *e)
 			for (struct holder *h = r->holders->next; h; h = h->next)
 				more++;
 			break;
+		}
+		if (r->settling && now_ms() - r->settling_since < CALL_HUNG_MS) {
+			cond_wait_until(&r->changed, &r->lock, r->settling_since + CALL_HUNG_MS);
+			continue;
 		}
 		while (c && now_ms() - c->since >= CALL_HUNG_MS)
 			c = c->next;

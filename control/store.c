@@ -315,6 +315,14 @@ bool store_autostart(struct store *s, const char *name)
 	return strcmp(last ? last + 1 : to, file) == 0;
 }
 
+/* Wherever it leads. Only what is known to be gone is gone. */
+static bool link_exists(struct store *s, const char *file)
+{
+	_cleanup_free_ char *link = xasprintf(AUTOSTART "/%s", file);
+
+	return faccessat(s->source_fd, link, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 int store_set_autostart(struct store *s, const char *name, bool on, struct err *e)
 {
 	_cleanup_free_ char *file = xasprintf("%s.xml", name), *to = xasprintf("../%s.xml", name);
@@ -324,6 +332,8 @@ int store_set_autostart(struct store *s, const char *name, bool on, struct err *
 	int ret;
 
 	if (on && store_autostart(s, name))
+		return 0;
+	if (!on && !link_exists(s, file))
 		return 0;
 	if (store_writable(s, e) < 0)
 		return -e->code;

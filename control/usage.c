@@ -4,8 +4,9 @@
  *
  * Called by the front for statfs and by files.c for info. The driver is asked
  * on a thread of its own, one per run and only on demand, so that a pool that
- * hangs costs its caller a short wait once, and nothing after that. Never
- * keeps the driver's answer from whoever asks next.
+ * hangs costs its caller a short wait once, and nothing after that; on that of
+ * a caller who may hang, if there is none yet. Never keeps the driver's answer
+ * from whoever asks next.
  */
 #include "pool.h"
 #include <string.h>
@@ -68,48 +69,66 @@ static void probe_once(struct run *r, uint64_t number, bool count)
 		run_leave(&c);
 }
 
+/* Locked, but while it asks; for all wishes made by now. True: there are new ones, which
+ * want what is there now. */
+static bool probe_pass(struct run *r)
+{
+	struct probe *p = &r->probe;
+	uint64_t number = p->asked;
+	bool count = p->count;
+
+	p->since = now_ms();
+	p->count = false;
+	mutex_unlock(&r->lock);
+	probe_once(r, number, count);
+	mutex_lock(&r->lock);
+	return p->asked != p->used || p->count;
+}
+
 static void *probe_thread(void *arg)
 {
 	struct run *r = arg;
-	struct probe *p = &r->probe;
 
 	mutex_lock(&r->lock);
-	do {
-		uint64_t number = p->asked;
-		bool count = p->count;
-
-		p->since = now_ms();
-		p->count = false;
-		mutex_unlock(&r->lock);
-		probe_once(r, number, count);
-		mutex_lock(&r->lock);
-		/* A wish made meanwhile wants what is there now. */
-	} while (p->asked != p->used || p->count);
-	p->running = false;
+	while (probe_pass(r))
+		;
+	r->probe.running = false;
 	mutex_unlock(&r->lock);
 	run_put(r);
 	return NULL;
 }
 
-static void probe_wait(struct run *r, unsigned wait_ms, bool count)
+/* Locked; the caller has a reference, too. */
+static bool probe_start(struct run *r)
+{
+	run_get(r);
+	r->probe.running = thread_start(probe_thread, r);
+	if (!r->probe.running)
+		atomic_fetch_sub(&r->refs, 1);
+	return r->probe.running;
+}
+
+static void probe_wait(struct run *r, bool here, unsigned wait_ms, bool count)
 {
 	uint64_t until = now_ms() + wait_ms, mine;
 	struct probe *p = &r->probe;
 
+	while (r->settling && r->state == POOL_ACTIVE && cond_wait_until(&r->changed, &r->lock, until))
+		;
 	/* What starts or stops answers no question. */
 	if (r->state != POOL_ACTIVE || (p->running && now_ms() - p->since > PROBE_LATE_MS))
 		return;
 	mine = ++p->asked;
 	p->count |= count;
-	if (!p->running) {
+	if (!p->running && here) {
 		p->running = true;
+		p->running = probe_pass(r) && probe_start(r);
+		return;
+	}
+	if (!p->running) {
 		p->since = now_ms();
-		run_get(r);
-		if (!thread_start(probe_thread, r)) {
-			p->running = false;
-			atomic_fetch_sub(&r->refs, 1);  /* the caller has one, too */
+		if (!probe_start(r))
 			return;
-		}
 	}
 	while ((p->used < mine || (count && p->counted < mine)) &&
 	       cond_wait_until(&r->changed, &r->lock, until))
@@ -121,7 +140,7 @@ bool run_usage(struct run *r, unsigned wait_ms, struct pool_usage *u)
 	bool known;
 
 	mutex_lock(&r->lock);
-	probe_wait(r, wait_ms, false);
+	probe_wait(r, false, wait_ms, false);
 	known = r->probe.usage_known;
 	*u = r->probe.usage;
 	mutex_unlock(&r->lock);
@@ -141,11 +160,12 @@ void run_take_sample(struct run *r, struct run_sample *s)
 	mutex_unlock(&r->lock);
 }
 
-void run_info(struct run *r, unsigned wait_ms, struct pool_usage *u, bool *u_known,
+void run_info(struct run *r, enum ask ask, struct pool_usage *u, bool *u_known,
 	      uint64_t *volumes, bool *volumes_known)
 {
 	mutex_lock(&r->lock);
-	probe_wait(r, wait_ms, true);
+	if (ask != ASK_NOBODY)
+		probe_wait(r, ask == ASK_HERE, SHOW_WAIT_MS, true);
 	*u = r->probe.usage;
 	*u_known = r->probe.usage_known;
 	*volumes = r->probe.volumes;

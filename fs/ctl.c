@@ -19,6 +19,7 @@ struct chandle {
 	struct node *node;              /* counted */
 	pthread_mutex_t mu;             /* text, writer */
 	struct buf text;
+	bool shown;                     /* text is the node's, for ever */
 	struct defwriter *writer;
 	bool writes;
 	struct event_reader events;     /* mu; of a file that grows */
@@ -69,6 +70,8 @@ static int fill_voltext(struct req *r, struct node *n, struct chandle *h, bool r
 
 	if (!volume_text_name(file, name, &what))
 		return -ESTALE;
+	if (h->shown)
+		return 0;
 	rc = volume_show(n->run, name, what, reads && !writes ? &h->text : NULL, &st, &r->err);
 	if (!writes)
 		return rc == -ENOENT && !n->writers ? -ESTALE : rc == -ENOENT ? 0 : rc;
@@ -81,6 +84,8 @@ static int fill_voltext(struct req *r, struct node *n, struct chandle *h, bool r
 	if (rc != -ENOENT)
 		return rc;
 	r->err.text[0] = 0;
+	if (node_is_shown(n))           /* it was there a moment ago */
+		return -ESTALE;
 	h->writer = defwriter_new(node_drop(n->parent), name);
 	h->writes = true;
 	count_writer(n, 1);
@@ -95,6 +100,7 @@ static int fill(struct req *r, struct node *n, struct chandle *h, bool reads, bo
 	char name[256];
 
 	caller_of(r, &who);
+	h->shown = reads && !writes && shown_take(n, &who, &h->text);
 	switch ((enum kind)n->kind) {
 	case N_GUARD:
 		if (writes)
@@ -108,7 +114,7 @@ static int fill(struct req *r, struct node *n, struct chandle *h, bool reads, bo
 			return 0;
 		if (reads && !n->cf->show)
 			return err_set(&r->err, EACCES, "'%s' is write-only", file);
-		if (reads && !shown_take(n, &who, &h->text))
+		if (reads && !h->shown)
 			n->cf->show(n->cp, &who, &h->text);
 		return 0;
 	case N_VOLTEXT:
@@ -174,7 +180,9 @@ static int open_node(struct req *r, struct node *n, struct chandle **out)
 		return rc;
 	}
 	r->fi.fh = (uintptr_t)h;
-	r->fi.direct_io = true;         /* sizes change with every reading */
+	r->fi.keep_cache = h->shown && shown_store(n, &h->text);
+	r->fi.direct_io = !r->fi.keep_cache;    /* sizes change with every reading */
+	r->fi.noflush = mode == O_RDONLY;
 	*out = h;
 	return 0;
 }
@@ -453,7 +461,7 @@ void ctl_lseek(struct req *r)
 	struct stat st;
 
 	caller_of(r, &who);
-	if (h->node->kind == N_VOLTEXT || h->node->kind == N_SOURCE ||
+	if (h->node->kind == N_VOLTEXT || h->node->kind == N_SOURCE || node_is_shown(h->node) ||
 	    (h->node->kind == N_CFILE && h->node->cf->size))
 		st.st_size = h->text.len;
 	else

@@ -72,6 +72,10 @@ static void io_ended(struct io *io, ssize_t result)
 {
 	struct req *r = (struct req *)((char *)io - offsetof(struct req, io));
 
+	if (r->data_owned && !io->owner) {      /* the driver has taken it along */
+		r->kept = r->data = NULL;
+		r->data_owned = false;
+	}
 	r->moved = result > 0 ? result : 0;
 	if (result < 0) {
 		r->err = io->err;
@@ -95,23 +99,12 @@ static void submit(struct req *r, enum io_op op)
 		.len = r->size,
 		.off = r->off,
 		.done = io_ended,
+		.owner = r->kept ? r->kept : r->data_owned ? r->data : NULL,
+		.release = r->kept ? loop_return_buffer : free,
 	};
 	req_async(r);
 	req_set_io(r, r->h->vol);
 	vol_submit(r->h->vol, &r->io);
-}
-
-static void own_data(struct req *r)
-{
-	char *mine;
-
-	if (r->data_owned)
-		return;
-	mine = xmalloc(r->size ? r->size : 1);
-	if (r->data)
-		memcpy(mine, r->data, r->size);
-	r->data = mine;
-	r->data_owned = true;
 }
 
 static void do_read(struct req *r)
@@ -122,7 +115,7 @@ static void do_read(struct req *r)
 	if (req_refuse_late(r, r->node))
 		return;
 	if (vol_is_async(r->h->vol)) {
-		own_data(r);
+		req_own_data(r);
 		submit(r, IO_READ);
 		return;
 	}
@@ -173,7 +166,7 @@ static void do_write(struct req *r)
 	follow_append(r);
 	r->h->changed = true;
 	if (vol_is_async(r->h->vol)) {
-		own_data(r);
+		req_own_data(r);
 		submit(r, IO_WRITE);
 		return;
 	}
@@ -198,7 +191,7 @@ void op_write(fuse_req_t fr, fuse_ino_t ino, const char *data, size_t size, off_
 	r->off = off;
 	r->writes = true;
 	if (r->node->kind == N_SECRET) {        /* of which no copy stays: request.c */
-		own_data(r);
+		req_own_data(r);
 		explicit_bzero((char *)data, size);
 	}
 	/* A verb lasts as long as it lasts, and takes its own pool's places. */

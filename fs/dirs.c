@@ -336,7 +336,7 @@ static void do_opendir(struct req *r)
 {
 	struct listing *l;
 
-	if (r->node->run && run_dead(r->node->run)) {
+	if ((r->node->run && run_dead(r->node->run)) || node_is_gone(r->node)) {
 		req_fail(r, -ESTALE);
 		return;
 	}

@@ -83,7 +83,7 @@ struct node {
 	struct run *run;                /* N_POOL, N_VOL, N_VOLUMES, N_VOLTEXT; counted */
 	struct queue *queue;            /* N_POOL, N_VOLUMES: its own; N_CPOOL: of its verbs */
 	struct drop *drop;              /* N_VOLUMES; owned */
-	uint64_t ident;                 /* N_VOL: vol_stat.id */
+	uint64_t ident;                 /* N_VOL: vol_stat.id; of a text: shown.c's, or 0 */
 
 	/* tree.c's lock */
 	char *name;
@@ -100,11 +100,11 @@ struct node {
 	struct lockers *lockers;        /* locks.c */
 	struct stamp seen;              /* last told to the kernel */
 	bool seen_set, cache_good;      /* pages match the file of stamp */
-	struct stamp stamp;
+	struct stamp stamp;             /* of a text: its own */
 	atomic_uint_fast64_t told_size; /* N_VOL: by an event, or known before */
 	atomic_uint late;               /* abandoned writes that may still land */
 	atomic_uint writers;            /* N_DEF, N_VOLTEXT, N_SECRET: open handles that write */
-	struct shown *shown;            /* N_CFILE: what its lookup has shown */
+	atomic_uint stored;             /* shown.c's: its text is in the kernel's pages */
 };
 
 void tree_init(void);
@@ -121,6 +121,7 @@ void node_rename(struct node *from_dir, const char *from, struct node *to_dir,
 		 const char *to, bool exchange);
 char *node_name(struct node *n);                /* a copy */
 bool node_linked(struct node *n);
+bool node_is_gone(struct node *n);     /* a pool's directory in control/pools, but no such pool */
 void nodes_forget_attributes(struct run *run);
 /* A definition's node becomes a scratch file's (vim's backup). */
 void node_become_scratch(struct node *n, struct scratch *s);
@@ -131,6 +132,9 @@ uint64_t node_no_id(void);
 void node_stat(struct node *n, const struct caller *who, struct stat *st);
 /* Those of a volume's text: asks the driver. ENOENT: there is no such volume. */
 int voltext_stat(struct node *n, struct stat *st, struct err *e);
+/* The same, made from those of its volume, and of one that is being written. */
+void voltext_show_stat(struct node *n, off_t size, struct stat *st);
+void voltext_unmade_stat(struct node *n, struct stat *st);
 /* The number that a stat of dir's child, an N_VOLTEXT, will show. */
 uint64_t voltext_ino(struct node *dir, const char *file);
 /* Is it a drop directory (N_POOLS, N_VOLUMES)? Which one; else NULL. */
@@ -160,6 +164,7 @@ struct req {
 	bool names;                     /* the same of what name and name2 mean */
 	char tells;                     /* answered with success, the kernel tells inotify of it:
 	                                 * helper.c's letter */
+	bool asks_here;                 /* who->ask; late answers with what is known */
 	bool reads;                     /* a volume's data, perhaps into the kernel's pages */
 	bool entered;                   /* between run_enter and run_leave */
 	struct call call;
@@ -179,7 +184,8 @@ struct req {
 	uint64_t off, off2;
 	uint64_t moved;                 /* bytes, once that is known; for the metrics */
 	char *data;
-	bool data_owned, plus;
+	void *kept;                     /* data lies in that buffer of the loop's */
+	bool data_owned, plus;          /* owned: or kept */
 	struct flock lock;
 	struct io io;
 	struct vol *iovol;
@@ -201,6 +207,8 @@ struct req {
 /* Takes the node (counted) from the id; on an unknown one answers ESTALE and
  * returns NULL. */
 struct req *req_new(fuse_req_t fr, fuse_ino_t ino, const char *op);
+/* Memory of the request's own for its data, with what is there; also to read into. */
+void req_own_data(struct req *r);
 /* Runs r->fn now, or queues it. deadline_ms 0: none. */
 void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms);
 /* True for exactly one caller, who then answers, with success. Afterwards r->fr may be
@@ -360,9 +368,16 @@ bool ctl_poll(uint64_t fh, struct fuse_pollhandle *ph); /* may be read now? take
 /* ---- what a lookup has shown (shown.c) ------------------------------------------- */
 
 bool shown_keeps(const struct cfile *cf);
-void shown_keep(struct node *n, const struct caller *who, struct buf *text);    /* takes text */
+/* Does n stand for one text? */
+bool node_is_shown(struct node *n);
+/* The child of dir that stands for text, which it takes; uid: who has looked. */
+struct node *shown_child(struct node *dir, enum kind k, const char *name,
+			 const struct cfile *cf, uid_t uid, struct buf *text);
+struct stamp shown_stamp(struct node *n);       /* its size, and when it was first shown */
 bool shown_take(struct node *n, const struct caller *who, struct buf *text);
-void shown_forget(struct node *n);
+/* Before the answer to an open. False: another open is at it, and this one must be
+ * direct I/O. */
+bool shown_store(struct node *n, const struct buf *text);
 
 /* poll.c: those who wait for control/events */
 struct waiter {
@@ -429,6 +444,9 @@ bool loop_ended(void);
  * reads. The second takes that back. Elsewhere than in the loop: no effect. */
 void loop_answering(void);
 void loop_working(void);
+/* Keeps the buffer that data was read into, to be returned later; NULL: data is elsewhere. */
+void *loop_keep_buffer(const void *data);
+void loop_return_buffer(void *buffer);
 void mount_ready(void);         /* the kernel has greeted (main.c) */
 
 /* notify.c: the service manager. Without one they do nothing. */

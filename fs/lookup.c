@@ -12,7 +12,8 @@
 
 /* Fixed names stay for an hour; a pool's name for a second (a dead run answers
  * ESTALE, and the kernel asks again); a volume's for opt.cache, which is how
- * long a change made elsewhere may stay unseen. */
+ * long a change made elsewhere may stay unseen; those of a pool's directories in
+ * control/ as long (they answer ESTALE, too). A text's attributes do not change. */
 double node_timeout(struct node *n, bool name)
 {
 	switch ((enum kind)n->kind) {
@@ -22,7 +23,13 @@ double node_timeout(struct node *n, bool name)
 	case N_GUARD:
 		return n->parent->kind == N_POOL ? 1 : 3600;
 	case N_CFILE:
-		return name && n->cf->grows ? 3600 : 0;
+		if (name && n->cf->grows)
+			return 3600;
+		/* fallthrough */
+	case N_VOLTEXT:
+		return !name && node_is_shown(n) ? opt.cache : 0;
+	case N_CPOOL: case N_VOLUMES:
+		return name ? opt.cache : 0;
 	case N_POOL:
 		return name ? 1 : opt.cache;
 	case N_VOL:
@@ -123,8 +130,10 @@ static struct node *child_of_cpool(struct node *dir, const char *name)
 static int child_of_volumes(struct req *r, struct node *dir, const char *name,
 			    struct node **out, struct stat *st)
 {
+	_cleanup_buf_ struct buf text = { 0 };
 	enum volume_text what;
 	char volume[256];
+	struct node *n;
 	int rc;
 
 	if (!volume_text_name(name, volume, &what)) {
@@ -133,14 +142,24 @@ static int child_of_volumes(struct req *r, struct node *dir, const char *name,
 			node_stat(*out, NULL, st);
 		return *out ? 0 : -ENOENT;
 	}
-	*out = node_child(dir, N_VOLTEXT, name, 0, dir->run, dir->cp, NULL);
-	rc = voltext_stat(*out, st, &r->err);
-	if (rc < 0) {
-		node_put(*out, 1);
-		if (rc == -ENOENT)
-			r->err.text[0] = 0;
+	rc = volume_show(dir->run, volume, what, &text, st, &r->err);
+	if (rc == 0) {
+		*out = shown_child(dir, N_VOLTEXT, name, NULL, r->ctx.uid, &text);
+		voltext_show_stat(*out, shown_stamp(*out).size, st);
+		return 0;
 	}
-	return rc;
+	if (rc != -ENOENT)
+		return rc;
+	r->err.text[0] = 0;
+	n = node_find(dir, name);               /* being written, not made yet */
+	if (n && n->kind == N_VOLTEXT && n->writers) {
+		voltext_unmade_stat(n, st);
+		*out = n;
+		return 0;
+	}
+	if (n)
+		node_put(n, 1);
+	return -ENOENT;
 }
 
 static struct node *child_of_run(struct node *dir, enum kind k, const char *name)
@@ -159,7 +178,7 @@ static struct node *child_of_run(struct node *dir, enum kind k, const char *name
 	return n;
 }
 
-static struct node *control_child(struct node *dir, const char *name)
+static struct node *control_child(struct node *dir, const char *name, const struct caller *who)
 {
 	struct node *n = fixed_child(dir, name);
 	const struct cfile *cf;
@@ -181,6 +200,12 @@ static struct node *control_child(struct node *dir, const char *name)
 		cf = cfile_find(dir->kind == N_CONTROL ? CDIR_CONTROL : CDIR_POOL, name);
 		if (!cf || (cf->exists && !cf->exists()))
 			return sources_child(dir, name);
+		if (shown_keeps(cf)) {
+			_cleanup_buf_ struct buf text = { 0 };
+
+			cf->show(dir->cp, who, &text);
+			return shown_child(dir, N_CFILE, name, cf, who->uid, &text);
+		}
 		return node_child(dir, N_CFILE, name, 0, NULL, dir->cp, cf);
 	case N_SECRETS:
 		return secrets_child(dir, name);
@@ -226,9 +251,9 @@ int lookup_child(struct req *r, struct node *dir, const char *name, struct node 
 	struct caller who;
 	struct node *n;
 
+	if (dir->run && run_dead(dir->run))
+		return -ESTALE;
 	if (has_guard(dir->kind) && !strcmp(name, ".pool")) {
-		if (dir->run && run_dead(dir->run))
-			return -ESTALE;
 		n = node_child(dir, N_GUARD, name, 0, dir->run, NULL, NULL);
 	} else if (dir->kind == N_POOL) {
 		struct vol_stat vs;
@@ -252,7 +277,10 @@ int lookup_child(struct req *r, struct node *dir, const char *name, struct node 
 	} else if (dir->kind == N_VOLUMES) {
 		return child_of_volumes(r, dir, name, out, st);
 	} else {
-		n = control_child(dir, name);
+		if (node_is_gone(dir))
+			return -ESTALE;
+		caller_of(r, &who);
+		n = control_child(dir, name, &who);
 	}
 	if (!n)
 		return -ENOENT;
@@ -274,6 +302,25 @@ static void do_lookup(struct req *r)
 		reply_node(r, n, &st);
 }
 
+/* The pool does not answer: its info shows what was known. By the clock, beside the
+ * work, whose r->err is not ours. */
+static void answer_known(struct req *r)
+{
+	struct caller who;
+	struct node *n;
+	struct stat st;
+
+	caller_of(r, &who);
+	who.ask = ASK_NOBODY;
+	n = control_child(r->node, r->name, &who);
+	if (n) {
+		node_stat(n, &who, &st);
+		reply_node(r, n, &st);
+	} else if (req_claim_failed(r, ENOENT)) {
+		fuse_reply_err(r->fr, ENOENT);
+	}
+}
+
 void op_lookup(fuse_req_t fr, fuse_ino_t parent, const char *name)
 {
 	struct req *r;
@@ -284,9 +331,14 @@ void op_lookup(fuse_req_t fr, fuse_ino_t parent, const char *name)
 	if (!r)
 		return;
 	r->name = xstrdup(name);
-	if (r->node->kind == N_VOL || !strcmp(name, ".pool")) {
+	/* Of a run that is over the kernel may know for a moment: no failure of the pool. */
+	if (r->node->kind == N_VOL || !strcmp(name, ".pool") || (r->run && run_dead(r->run))) {
 		r->run = NULL;          /* asks no driver */
 		r->queue = control_queue;
 	}
-	req_run(r, do_lookup, opt.timeout_ms);
+	if (r->node->kind == N_CPOOL) {
+		r->asks_here = true;
+		r->late = answer_known;
+	}
+	req_run(r, do_lookup, r->asks_here ? SHOW_WAIT_MS : opt.timeout_ms);
 }

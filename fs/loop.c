@@ -25,6 +25,7 @@ enum {
 	BUSY_REQUESTS = 64,             /* what "of late" means */
 	PARKED_MAX = 8,
 	PARKED_SECONDS = 2,
+	SPARE_MAX = 4,
 };
 
 /* A thread that waits to read, on its own stack. */
@@ -41,6 +42,11 @@ static struct parked *parked;           /* the last one first: its cache is warm
 static unsigned parked_count;
 static atomic_bool ended;
 static _Thread_local bool in_loop, counted;     /* counted: among the readers */
+
+/* What a request has kept of them goes round: new memory costs a fault a page. */
+static void *spare[SPARE_MAX];
+static unsigned spare_count;
+static _Thread_local struct fuse_buf *reading;  /* what this thread reads into */
 
 static void *loop_thread(void *arg);
 
@@ -132,15 +138,50 @@ void loop_working(void)
 		leave_readers();
 }
 
+void *loop_keep_buffer(const void *data)
+{
+	char *mem = reading ? reading->mem : NULL;
+
+	if (!mem || (const char *)data < mem || (const char *)data >= mem + reading->size)
+		return NULL;
+	reading->mem = NULL;
+	return mem;
+}
+
+void loop_return_buffer(void *mem)
+{
+	pthread_mutex_lock(&mu);
+	if (spare_count < SPARE_MAX && !atomic_load(&ended)) {
+		spare[spare_count++] = mem;
+		mem = NULL;
+	}
+	pthread_mutex_unlock(&mu);
+	free(mem);
+}
+
+/* NULL: libfuse makes one. */
+static void *spare_take(void)
+{
+	void *mem;
+
+	pthread_mutex_lock(&mu);
+	mem = spare_count ? spare[--spare_count] : NULL;
+	pthread_mutex_unlock(&mu);
+	return mem;
+}
+
 static void *loop_thread(void *arg)
 {
 	struct fuse_buf buf = { .mem = NULL };
 
 	(void)arg;
 	in_loop = counted = true;
+	reading = &buf;
 	do {
 		int n;
 
+		if (!buf.mem)
+			buf.mem = spare_take();
 		do
 			n = fuse_session_receive_buf(session, &buf);
 		while (n == -EINTR || n == -EAGAIN);
@@ -152,7 +193,9 @@ static void *loop_thread(void *arg)
 		leave_readers();
 		fuse_session_process_buf(session, &buf);
 	} while (join_readers());
+	reading = NULL;
 	free(buf.mem);
+	free(spare_take());             /* it has become calm */
 	return NULL;
 }
 

@@ -465,8 +465,12 @@ int main(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	umask(0);
-	/* Threads that come and go would each take an arena of their own in turn. */
-	mallopt(M_ARENA_MAX, 4);
+	/* Threads that come and go would each take an arena of their own in turn, and keep in
+	 * each what the largest listing took. */
+	mallopt(M_ARENA_MAX, 2);
+	/* A listing, which is large, goes back as a whole, whichever thread made it. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	mallopt(M_TRIM_THRESHOLD, 512 << 10);
 	raise_limits();
 	log_open(LOG_TO_STDERR, opt.debug);
 	notify_init();

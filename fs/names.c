@@ -81,6 +81,11 @@ static void reply_started(struct req *r)
 	cpool_put(cp);
 }
 
+static void started(void *arg)
+{
+	reply_started(arg);
+}
+
 static void do_mkdir(struct req *r)
 {
 	struct cpool *cp;
@@ -105,13 +110,11 @@ static void do_mkdir(struct req *r)
 				    "to control/pools/%s.xml first", r->name, r->name));
 		return;
 	}
-	rc = cpool_start(cp, &r->err);
+	rc = cpool_start_tell(cp, started, r, &r->err);
 	if (rc < 0) {
 		report(NULL, cp, "start", r->ctx.uid, &r->err);
 		r->err.text[0] = 0;
 		req_fail(r, rc);
-	} else {
-		reply_started(r);
 	}
 	cpool_put(cp);
 }

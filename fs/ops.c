@@ -93,7 +93,7 @@ static void no_driver(struct req *r)
 
 static void do_getattr(struct req *r)
 {
-	if (r->node->run && run_dead(r->node->run))
+	if ((r->node->run && run_dead(r->node->run)) || node_is_gone(r->node))
 		req_fail(r, -ESTALE);
 	else
 		reply_attr(r);

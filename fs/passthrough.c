@@ -187,6 +187,7 @@ static struct open_out open_out(const struct fuse_file_info *fi, int backing_id,
 		.fh = fi->fh,
 		.open_flags = (fi->direct_io ? FOPEN_DIRECT_IO : 0) |
 			      (fi->keep_cache ? FOPEN_KEEP_CACHE : 0) |
+			      (fi->noflush ? FOPEN_NOFLUSH : 0) |
 			      (parallel ? FOPEN_PARALLEL_DIRECT_WRITES : 0) |
 			      (backing_id > 0 ? FOPEN_PASSTHROUGH : 0),
 		.backing_id = backing_id,

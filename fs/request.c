@@ -115,7 +115,9 @@ static void req_put(struct req *r)
 	node_put(r->node, 1);
 	free(r->name);
 	free(r->name2);
-	if (r->data_owned)
+	if (r->kept)
+		loop_return_buffer(r->kept);
+	else if (r->data_owned)
 		free(r->data);
 	free(r);
 }
@@ -298,6 +300,7 @@ void caller_of(struct req *r, struct caller *who)
 	who->gid = r->ctx.gid;
 	who->pid = r->ctx.pid;
 	who->progress = &r->progress;
+	who->ask = r->asks_here ? ASK_HERE : ASK_APART;
 }
 
 void report(struct run *run, struct cpool *cp, const char *op, uid_t uid, const struct err *e)
@@ -396,7 +399,7 @@ static void expire(struct req *r)
 {
 	struct err e = { 0 };           /* r->err is the work's */
 
-	if (r->late && !r->queued) {
+	if (r->late && (!r->queued || r->asks_here)) {
 		pthread_mutex_lock(&live_mu);
 		r->promised = true;
 		pthread_mutex_unlock(&live_mu);
@@ -599,6 +602,26 @@ static void *serve_thread(void *arg)
 	return NULL;
 }
 
+enum { KEEP_MIN = 256 << 10 };           /* less is copied quicker than it is mapped */
+
+void req_own_data(struct req *r)
+{
+	char *mine;
+
+	if (r->data_owned)
+		return;
+	r->data_owned = true;
+	/* A secret's is wiped as a whole. */
+	if (r->size >= KEEP_MIN && r->node->kind != N_SECRET)
+		r->kept = loop_keep_buffer(r->data);
+	if (r->kept)
+		return;
+	mine = xmalloc(r->size ? r->size : 1);
+	if (r->data)
+		memcpy(mine, r->data, r->size);
+	r->data = mine;
+}
+
 void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
 {
 	struct queue *q = r->queue;
@@ -618,13 +641,8 @@ void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
 		serve(r);
 		return;
 	}
-	if (r->data && !r->data_owned) {        /* the thread's buffer is used again */
-		char *copy = xmalloc(r->size ? r->size : 1);
-
-		memcpy(copy, r->data, r->size);
-		r->data = copy;
-		r->data_owned = true;
-	}
+	if (r->data)                    /* the thread's buffer is used again */
+		req_own_data(r);
 	pthread_mutex_lock(&q->mu);
 	if (q->threads < q->limit && q->async < POOL_ASYNC_MAX) {
 		q->threads++;           /* a place became free meanwhile */

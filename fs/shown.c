@@ -1,69 +1,134 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * shown.c - what the lookup of a pool's read-only control file has shown.
+ * shown.c - texts that a lookup has made: a pool's read-only control files, and its
+ * volumes as XML and <disk>.
  *
- * open(2) of such a file looks it up first, which needs its size and so its whole
- * text: for info the driver is asked. The open that follows takes that text, once and
- * at once, so that nobody reads what is older than his own lookup. Called by tree.c and
- * ctl.c; never for a file that is written, that grows, or that tells its size.
+ * open(2) of such a file looks it up first, which needs its size and so its whole text,
+ * and for that the driver. Each text is a node of its own (the name gets another one
+ * when the text has changed), so what the kernel caches of it is never another text:
+ * the open that follows takes the text, once and at once, so that nobody reads what is
+ * older than his own lookup, and puts it into the kernel's pages, where it is read
+ * without a request. An open that finds none here is direct I/O on a text of its own.
+ * Called by lookup.c, tree.c and ctl.c; never for a file that is written, that grows, or
+ * that tells its size.
  */
 #include "fs.h"
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-struct shown {
+enum {
+	SHOWN_MS = 50,
+	KEPT = 64,                      /* texts that no open has taken yet */
+};
+
+static struct shown {
+	uint64_t id;                    /* the node's; 0: none */
 	struct buf text;
 	uint64_t when;
 	uid_t uid;
-};
-enum { SHOWN_MS = 50 };
+} kept[KEPT];
+static unsigned next;
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 
 bool shown_keeps(const struct cfile *cf)
 {
 	return cf->dir == CDIR_POOL && !cf->store && !cf->size && !cf->grows;
 }
 
-static struct shown *shown_swap(struct node *n, struct shown *s)
+bool node_is_shown(struct node *n)
+{
+	return n->ident && (n->kind == N_CFILE || n->kind == N_VOLTEXT);
+}
+
+/* Not 0. */
+static uint64_t text_hash(const struct buf *text)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < text->len; i++)
+		h = (h ^ (unsigned char)text->data[i]) * 0x100000001b3ULL;
+	h = (h ^ h >> 32) * 0x9e3779b97f4a7c15ULL;
+	return h ^ h >> 29 ? h ^ h >> 29 : 1;
+}
+
+static void keep(struct node *n, uid_t uid, struct buf *text)
+{
+	struct shown *s = NULL;
+
+	pthread_mutex_lock(&mu);
+	for (unsigned i = 0; i < KEPT && !s; i++)
+		if (kept[i].id == n->id)
+			s = &kept[i];
+	if (!s)
+		s = &kept[next++ % KEPT];
+	buf_release(&s->text);
+	*s = (struct shown){ n->id, *text, now_ms(), uid };
+	pthread_mutex_unlock(&mu);
+	*text = (struct buf){ 0 };
+}
+
+struct node *shown_child(struct node *dir, enum kind k, const char *name,
+			 const struct cfile *cf, uid_t uid, struct buf *text)
+{
+	struct node *n = node_child(dir, k, name, text_hash(text), dir->run, dir->cp, cf);
+
+	pthread_mutex_lock(&n->mu);
+	if (!n->stamp.mtime.tv_sec) {
+		n->stamp.size = (off_t)text->len;
+		clock_gettime(CLOCK_REALTIME, &n->stamp.mtime);
+		n->stamp.ctime = n->stamp.mtime;
+	}
+	pthread_mutex_unlock(&n->mu);
+	keep(n, uid, text);
+	return n;
+}
+
+struct stamp shown_stamp(struct node *n)
 {
 	pthread_mutex_lock(&n->mu);
-	struct shown *old = n->shown;
-	n->shown = s;
+	struct stamp s = n->stamp;
 	pthread_mutex_unlock(&n->mu);
-	return old;
-}
-
-static void shown_free(struct shown *s)
-{
-	if (s)
-		buf_release(&s->text);
-	free(s);
-}
-
-void shown_keep(struct node *n, const struct caller *who, struct buf *text)
-{
-	struct shown *s;
-
-	if (!shown_keeps(n->cf))
-		return;
-	s = xmalloc(sizeof *s);
-	*s = (struct shown){ .text = *text, .when = now_ms(), .uid = who->uid };
-	*text = (struct buf){ 0 };
-	shown_free(shown_swap(n, s));
-}
-
-void shown_forget(struct node *n)
-{
-	shown_free(n->shown);
+	return s;
 }
 
 bool shown_take(struct node *n, const struct caller *who, struct buf *text)
 {
-	struct shown *s = shown_swap(n, NULL);
-	bool fits = s && s->uid == who->uid && now_ms() - s->when <= SHOWN_MS;
+	bool fits = false;
 
-	if (fits) {
-		*text = s->text;
-		s->text = (struct buf){ 0 };
+	if (!node_is_shown(n))
+		return false;
+	pthread_mutex_lock(&mu);
+	for (unsigned i = 0; i < KEPT && !fits; i++) {
+		struct shown *s = &kept[i];
+
+		if (s->id != n->id)
+			continue;
+		fits = s->uid == who->uid && now_ms() - s->when <= SHOWN_MS;
+		if (fits)
+			*text = s->text;
+		else
+			buf_release(&s->text);
+		*s = (struct shown){ 0 };
+		break;
 	}
-	shown_free(s);
+	pthread_mutex_unlock(&mu);
 	return fits;
+}
+
+/* The kernel locks the page meanwhile. Nobody reads it through the daemon then, who could
+ * hold that lock and wait for us: the file is not open yet but by direct I/O. */
+bool shown_store(struct node *n, const struct buf *text)
+{
+	enum { NO, NOW, YES };
+	struct fuse_bufvec v = FUSE_BUFVEC_INIT(text->len);
+	unsigned was = NO;
+
+	if (!atomic_compare_exchange_strong(&n->stored, &was, NOW))
+		return was == YES;
+	v.buf[0].mem = text->data;
+	if (text->len)          /* what fails is read by a request */
+		fuse_lowlevel_notify_store(session, n->id, 0, &v, 0);
+	atomic_store(&n->stored, YES);
+	return true;
 }

@@ -195,7 +195,6 @@ void node_put(struct node *n, uint64_t times)
 			scratch_put(n->scratch);
 		if (n->lockers)
 			locks_free(n);
-		shown_forget(n);
 		queue_free(n->queue);
 		drop_volumes_free(n->drop);
 		pthread_mutex_destroy(&n->mu);
@@ -221,7 +220,7 @@ struct node *node_child(struct node *parent, enum kind k, const char *name, uint
 {
 	/* Writers of one node wait for each other, and tail -F for a new number. What
 	 * the kernel knows by its number it looks up once for an open, not twice. */
-	bool fresh = k == N_CFILE && !cf->grows && !shown_keeps(cf);
+	bool fresh = k == N_CFILE && !cf->grows && !ident;
 	struct node *n;
 
 	pthread_mutex_lock(&tree_mu);
@@ -293,6 +292,12 @@ char *node_name(struct node *n)
 	char *name = xstrdup(n->name);
 	pthread_mutex_unlock(&tree_mu);
 	return name;
+}
+
+/* It stands for a pool that has been undefined, or renamed. */
+bool node_is_gone(struct node *n)
+{
+	return n->kind == N_CPOOL && cpool_gone(n->cp);
 }
 
 bool node_linked(struct node *n)
@@ -474,10 +479,17 @@ void node_stat(struct node *n, const struct caller *who, struct stat *st)
 			st->st_ctim = st->st_mtim;
 			break;
 		}
+		if (node_is_shown(n)) {
+			struct stamp s = shown_stamp(n);
+
+			st->st_size = s.size;
+			st->st_mtim = s.mtime;
+			st->st_ctim = s.ctime;
+			break;
+		}
 		if (n->cf->show && !n->cf->size)
 			n->cf->show(n->cp, who, &b);
 		st->st_size = n->cf->size ? n->cf->size() : b.len;
-		shown_keep(n, who, &b);
 		clock_gettime(CLOCK_REALTIME, &st->st_mtim);
 		st->st_ctim = st->st_mtim;
 		break;
@@ -535,33 +547,48 @@ void node_told(struct node *n, const struct stat *st)
 	pthread_mutex_unlock(&n->mu);
 }
 
+void voltext_show_stat(struct node *n, off_t size, struct stat *st)
+{
+	_cleanup_free_ char *file = node_name(n);
+
+	st->st_ino = voltext_ino(n->parent, file);
+	st->st_nlink = 1;
+	st->st_blksize = 4096;
+	st->st_size = size;
+	st->st_blocks = (size + 511) / 512;
+	st->st_dev = st->st_rdev = 0;
+}
+
+void voltext_unmade_stat(struct node *n, struct stat *st)
+{
+	memset(st, 0, sizeof *st);
+	st->st_mode = S_IFREG | 0644;
+	st->st_uid = geteuid();
+	st->st_gid = getegid();
+	st->st_atim = st->st_mtim = st->st_ctim = born;
+	voltext_show_stat(n, 0, st);
+}
+
 int voltext_stat(struct node *n, struct stat *st, struct err *e)
 {
 	_cleanup_free_ char *file = node_name(n);
 	_cleanup_buf_ struct buf b = { 0 };
+	bool shown = node_is_shown(n);
 	enum volume_text what;
 	char name[256];
 	int rc;
 
 	if (!volume_text_name(file, name, &what))
 		return -ENOENT;
-	rc = volume_show(n->run, name, what, &b, st, e);
-	if (rc == -ENOENT && n->writers) {      /* being written, not made yet */
+	rc = volume_show(n->run, name, what, shown ? NULL : &b, st, e);
+	if (rc == -ENOENT && n->writers) {
 		e->code = 0;
-		memset(st, 0, sizeof *st);
-		st->st_mode = S_IFREG | 0644;
-		st->st_uid = geteuid();
-		st->st_gid = getegid();
-		st->st_atim = st->st_mtim = st->st_ctim = born;
-	} else if (rc < 0) {
-		return rc;
+		voltext_unmade_stat(n, st);
+		return 0;
 	}
-	st->st_ino = voltext_ino(n->parent, file);
-	st->st_nlink = 1;
-	st->st_blksize = 4096;
-	st->st_size = b.len;
-	st->st_blocks = (st->st_size + 511) / 512;
-	st->st_dev = st->st_rdev = 0;
+	if (rc < 0)
+		return rc;
+	voltext_show_stat(n, shown ? shown_stamp(n).size : (off_t)b.len, st);
 	return 0;
 }
 

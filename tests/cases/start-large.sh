@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# start-large.sh - the start of a pool with many volumes is answered before its changes
+# are watched: that shows nowhere. It is active, knows its size and its volumes, stops
+# at once, and what others change meanwhile is told of.
+. "$(dirname "$0")/../lib.sh"
+
+events() { cut -d' ' -f3- "$C/events"; }
+
+pf_setup
+mkdir "$DATA/p"
+(cd "$DATA/p" && for i in {1..3000}; do : >"a-volume-of-many-$i"; done)
+pf_define p "$DATA/p"
+[ "$(stat -c %s "$DATA/p")" -ge 32768 ] ||
+	skip_all "a directory's size does not tell that it is large on this file system"
+
+wrong=''
+for i in {1..10}; do
+	mkdir "$M/p" || wrong+=" mkdir"
+	[ "$(pf_info p state) $(pf_info p volumes)" = "active 3000" ] || wrong+=" info"
+	[ "$(pf_info p capacity)" -gt 0 ] || wrong+=" capacity"
+	rmdir "$M/p" || wrong+=" rmdir"
+	mkdir "$M/p" && rmdir "$M/p" || wrong+=" at-once"
+	mkdir "$M/p" && [ "$(ls "$M/p" | wc -l)" = 3000 ] && rmdir "$M/p" || wrong+=" ls"
+done
+is "$wrong" "" "it is active at once, and can be stopped at once"
+
+# Behind, as soon as mkdir has returned: told by its name, or as "look again".
+lost=0
+for i in {1..20}; do
+	mkdir "$M/p"
+	: >"$DATA/p/new$i"
+	told() { events | grep -qE "^(volume-created p new$i 0|volumes-changed p)$"; }
+	wait_for 20 told || lost=$((lost + 1))
+	rmdir "$M/p"
+done
+is $lost 0 "what is made behind right after the start is told of"
+
+mkdir "$M/p"
+truncate -s 4096 "$M/p/mine"
+rm "$M/p/a-volume-of-many-7"
+both() {
+	[ "$(events | grep -cE "^volume-created p mine ")" = 1 ] &&
+		[ "$(events | grep -cx "volume-deleted p a-volume-of-many-7")" = 1 ]
+}
+ok "what comes through the mount is told of, once" wait_for 20 both
+rmdir "$M/p"
+is "$(events | grep -cx "pool-started p")" "$(events | grep -cx "pool-stopped p")" \
+	"each start and each stop is told of"
+done_testing
