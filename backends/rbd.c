@@ -182,6 +182,7 @@ static const struct backend rbd_backend = {
 	.seek = rbdv_seek,
 	.copy = rbdv_copy,
 	.submit = rbdv_submit,
+	.cancel = rbdv_cancel,
 };
 
 /* Locks that we leave behind keep others waiting for half a minute. */

@@ -3,8 +3,9 @@
  * rbd.h - what the files of the rbd driver share, and nobody else.
  *
  * rbd.c has the row and the pool, rbd_conn.c the connection, rbd_peers.c the other
- * daemons; rbd_head.c asks for sizes and times without opening, rbd_list.c lists;
- * rbd_image.c has the open images, rbd_io.c their bytes, rbd_size.c their sizes;
+ * daemons; rbd_head.c asks for sizes and times without opening, rbd_list.c lists,
+ * rbd_ahead.c reads ahead of who walks through the list;
+ * rbd_image.c has the open images, rbd_io.c and rbd_queue.c their bytes, rbd_size.c their sizes;
  * rbd_names.c, rbd_copy.c, rbd_clone.c and rbd_tidy.c make, remove and copy. All of it is one
  * module (module.h) and the only code of poolfs that links against Ceph.
  */
@@ -30,6 +31,8 @@ enum {
 	HEARD_LATE = 61,                /* other clients note a change once in 60 seconds */
 	PIECE_MAX = 1 << 30,            /* of one zeroing: librbd counts in 32 bits */
 	COPY_STEP = 4 << 20,
+	/* Bytes and writes that are answered and not stored yet: of an image, of a pool. */
+	BEHIND_MAX = 16 << 20, BEHIND_COUNT = 128, BEHIND_ALL = 64 << 20,
 };
 #define SIZE_CAP ((uint64_t)256 << 40)  /* larger ones take minutes to remove */
 /* Hidden, since name_check() refuses it: a copy that is not whole yet. */
@@ -51,6 +54,7 @@ struct conn {
 	unsigned open_max;
 	unsigned timeout;               /* seconds of one operation */
 	atomic_bool pooled;             /* io is usable */
+	atomic_size_t behind;           /* bytes answered and not stored yet */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -80,8 +84,7 @@ struct rbdp {
 	struct conn *conn;              /* from start to fini */
 	struct attrs attrs;
 	pthread_mutex_t lock;           /* of what follows */
-	struct listing *listing;        /* rbd_list.c's */
-	uint64_t listings;              /* taken: numbers them */
+	struct listing *listing;        /* the last one, or NULL; counted */
 	uint64_t names;                 /* counts own changes of names */
 };
 
@@ -138,6 +141,16 @@ bool object_exists(const struct objects *o, uint64_t number);
 uint64_t objects_used(const struct objects *o);
 int objects_read(struct conn *c, const char *id, struct objects *o);
 
+/* A listing, whose headers are read ahead of who walks through it (rbd_ahead.c). Counted;
+ * conn: gets counted as well. */
+struct listing *listing_new(struct conn *c, size_t max, uint64_t taken);
+void listing_add(struct listing *l, const char *name, const char *id);
+struct listing *listing_get(struct listing *l);         /* may be NULL */
+void listing_put(struct listing *l);
+void listing_end(struct listing *l);                    /* and nothing of it is used again */
+/* False: it does not know, since nobody walks there. */
+bool listing_head(struct listing *l, const char *name, struct head *h);
+
 /* ---- names and attributes (rbd_list.c) ------------------------------------- */
 
 int rbdp_list(struct pool *p, vol_found_f *found, void *arg, struct err *e);
@@ -187,6 +200,12 @@ struct image {
 	int error;                      /* -errno of the last write that failed ... */
 	uint64_t errors;                /* ... and how many did */
 	bool error_seen;
+	struct pending *ops;               /* under way, in the order they came (rbd_queue.c) */
+	uint64_t op_count;              /* that ever were */
+	size_t behind;                  /* of them, bytes of writes answered early ... */
+	unsigned behind_count;          /* ... and how many those are */
+	pthread_cond_t written;         /* a write has ended */
+	atomic_bool through;            /* a write failed: none is answered early */
 	atomic_uint_fast64_t writes;    /* begun, and once more when they end */
 	atomic_uint_fast64_t flushed;   /* writes at the begin of the last flush */
 	struct objects objects;         /* for seek */
@@ -209,9 +228,13 @@ int image_watchers(struct image *i, struct buf *text, struct err *e);
 void image_refresh(struct image *i);
 /* A write or flush has failed; all volumes of the image shall hear of it. */
 void image_error(struct image *i, int rc);
-/* Stores what librbd holds, if it may hold anything; a failure goes to all volumes as
- * well. Between use and unuse. */
+/* Stores what has been written; a failure goes to all volumes as well. Between use and
+ * unuse, as the next two. */
 int image_flush(struct image *i);
+/* Until what was written before has reached the cluster, or failed. */
+void image_wait_writes(struct image *i);
+/* A flush has ended that began after so many writes. */
+void image_flushed(struct image *i, uint64_t writes, int rc);
 bool image_unflushed(struct image *i);
 /* As it is shown. */
 uint64_t image_size(struct image *i);
@@ -239,6 +262,12 @@ int rbdv_seek(struct vol *v, uint64_t off, int whence, uint64_t *found, struct e
 ssize_t rbdv_copy(struct vol *from, uint64_t from_off, struct vol *to, uint64_t to_off,
 		  size_t len, struct err *e);
 void rbdv_submit(struct vol *v, struct io *io);
+void rbdv_cancel(struct vol *v, struct io *io);
+/* The failed writes that this handle has not been told of. */
+int volume_errors(struct vol *v, struct err *e);
+/* Ends in io_done and image_unuse; len: of io's what is there. */
+void image_submit(struct image *i, struct io *io, size_t len);
+void image_cancel(struct image *i, struct io *io);
 /* How much of that is there, by the size of now. Between use and unuse, as what follows. */
 size_t image_clip(struct image *i, uint64_t off, size_t len);
 int image_write(struct image *i, const char *data, size_t len, uint64_t off, struct err *e);

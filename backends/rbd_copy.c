@@ -159,6 +159,7 @@ ssize_t rbdv_copy(struct vol *from, uint64_t from_off, struct vol *to, uint64_t 
 		image_unuse(a);
 		return n;
 	}
+	image_wait_writes(a);
 	len = image_clip(a, from_off, len);
 	room = xmalloc(COPY_STEP);
 	pthread_mutex_lock(&b->lock);

@@ -2,9 +2,8 @@
 /*
  * rbd_head.c - asks for the sizes and times of images without opening them.
  *
- * Called by the other files of the driver. An open costs milliseconds; a call of Ceph's
- * class "rbd" on the header costs a tenth of one, and hundreds go at once. These
- * calls are what the kernel's own client uses, the same from version to version.
+ * Called by the other files of the driver. An open costs milliseconds; to read what a
+ * header object says costs a tenth of one, and hundreds go at once.
  * Never opens an image, never waits longer than the connection's deadline.
  */
 #ifndef _GNU_SOURCE
@@ -21,6 +20,7 @@
 enum {
 	USED_SLOTS = 8192,              /* allocations remembered */
 	OBJECTS_MAX = 16 << 20,         /* of an object map that a stat reads */
+	OBJECTS_HEADER = 18,            /* bytes before them */
 };
 
 uint64_t id_number(const char *id)
@@ -43,7 +43,9 @@ struct reply {
 struct asked {
 	rados_read_op_t op;
 	rados_completion_t done;
-	struct reply reply[4];
+	struct reply reply;
+	char *room;                     /* ours, that the reply's data is in */
+	rados_omap_iter_t values;
 	char *object;
 };
 
@@ -63,11 +65,11 @@ static uint64_t get64(const char *p)
 	return le64toh(n);
 }
 
-static void ask(struct asked *a, unsigned slot, const char *method, const void *in, size_t len)
+static void ask(struct asked *a, const char *method)
 {
-	struct reply *r = &a->reply[slot];
+	struct reply *r = &a->reply;
 
-	rados_read_op_exec(a->op, "rbd", method, in, len, &r->data, &r->len, &r->rc);
+	rados_read_op_exec(a->op, "rbd", method, "", 0, &r->data, &r->len, &r->rc);
 }
 
 static void send_off(struct conn *c, struct asked *a)
@@ -95,21 +97,24 @@ static int wait_for(struct asked *a)
 
 static void forget(struct asked *a)
 {
-	for (int i = 0; i < 4; i++)
-		rados_buffer_free(a->reply[i].data);
+	if (a->values)
+		rados_omap_get_end(a->values);
+	if (!a->room)
+		rados_buffer_free(a->reply.data);
+	free(a->room);
 }
 
 static void ask_id(struct conn *c, struct asked *a, const char *name)
 {
 	a->op = rados_create_read_op();
 	a->object = xasprintf("rbd_id.%s", name);
-	ask(a, 0, "get_id", "", 0);
+	ask(a, "get_id");
 	send_off(c, a);
 }
 
 static int take_id(struct asked *a, char id[64])
 {
-	const struct reply *r = &a->reply[0];
+	const struct reply *r = &a->reply;
 	int rc = wait_for(a);
 
 	if (rc >= 0)
@@ -136,44 +141,66 @@ int image_id_of(struct conn *c, const char *name, char id[64], struct err *e)
 	return rc < 0 ? rbd_fail(c, rc, e, "cannot read its name") : 0;
 }
 
+/* What a header keeps under names of its own, little-endian; cls_rbd's format 2. To read
+ * them as they are costs the OSD a third of what four calls of the class cost it. */
+static const char *const header_keys[] = { "size", "order", "features", "flags",
+					   "modify_timestamp" };
+enum { HEADER_KEYS = sizeof header_keys / sizeof *header_keys };
+
 static void ask_header(struct conn *c, struct asked *a, const char *id)
 {
-	static const uint64_t head = UINT64_MAX - 1;    /* CEPH_NOSNAP, in both byte orders */
-	char in[9];
-	uint64_t le = htole64(head);
+	static const size_t lengths[HEADER_KEYS] = { 4, 5, 8, 5, 16 };
 
-	memcpy(in, &le, 8);
-	in[8] = 1;                      /* read-only: the features needed for reading */
 	a->op = rados_create_read_op();
 	a->object = xasprintf("rbd_header.%s", id);
-	ask(a, 0, "get_size", in, 8);
-	ask(a, 1, "get_features", in, 9);
-	ask(a, 2, "get_flags", in, 8);
-	ask(a, 3, "get_modify_timestamp", "", 0);
+	rados_read_op_omap_get_vals_by_keys2(a->op, header_keys, HEADER_KEYS, lengths, &a->values,
+					     &a->reply.rc);
 	send_off(c, a);
 }
 
+/* Which of header_keys it is; -1: none, or shorter than it has to be. */
+static int header_key(const char *key, size_t len, size_t value_len)
+{
+	static const size_t least[HEADER_KEYS] = { 8, 1, 8, 8, 8 };
+
+	for (int i = 0; i < HEADER_KEYS; i++)
+		if (strlen(header_keys[i]) == len && !memcmp(header_keys[i], key, len))
+			return value_len < least[i] ? -1 : i;
+	return -1;
+}
+
+/* Flags that are not set and times before Ceph 12 are not there. */
 static int take_header(struct asked *a, struct head *h)
 {
-	static const size_t least[4] = { 9, 16, 8, 8 };
-	const struct reply *r = a->reply;
 	int rc = wait_for(a);
+	unsigned seen = 0;
 
-	/* The last may be unknown to an old cluster, and fails alone. */
-	for (int i = 0; i < 3 && rc >= 0; i++)
-		rc = r[i].rc < 0 ? r[i].rc : r[i].len < least[i] ? -EIO : 0;
-	if (rc >= 0) {
-		h->order = (unsigned char)r[0].data[0];
-		h->size = get64(r[0].data + 1);
-		h->features = get64(r[1].data);
-		h->flags = get64(r[2].data);
-		if (r[3].rc >= 0 && r[3].len >= least[3]) {
-			h->mtime.tv_sec = get32(r[3].data);
-			h->mtime.tv_nsec = get32(r[3].data + 4);
+	if (rc >= 0)
+		rc = a->reply.rc;
+	while (rc >= 0) {
+		char *key, *value;
+		size_t key_len, len;
+		int k;
+
+		rc = rados_omap_get_next2(a->values, &key, &value, &key_len, &len);
+		if (rc < 0 || !key)
+			break;
+		k = header_key(key, key_len, len);
+		if (k >= 0)
+			seen |= 1u << k;
+		switch (k) {
+		case 0: h->size = get64(value); break;
+		case 1: h->order = (unsigned char)value[0]; break;
+		case 2: h->features = get64(value); break;
+		case 3: h->flags = get64(value); break;
+		case 4:
+			h->mtime.tv_sec = get32(value);
+			h->mtime.tv_nsec = get32(value + 4);
+			break;
 		}
-		if (h->order < 12 || h->order > 40 || h->size > INT64_MAX)
-			rc = -EIO;
 	}
+	if (rc >= 0 && ((seen & 7) != 7 || h->order < 12 || h->order > 40 || h->size > INT64_MAX))
+		rc = -EIO;
 	forget(a);
 	return rc < 0 ? rc : 0;
 }
@@ -184,7 +211,21 @@ static void ask_objects(struct conn *c, struct asked *a, const char *id)
 {
 	a->op = rados_create_read_op();
 	a->object = xasprintf("rbd_object_map.%s", id);
-	ask(a, 0, "object_map_load", "", 0);
+	ask(a, "object_map_load");
+	send_off(c, a);
+}
+
+/* The class hands out what the object has in it: where the size is known, that can be
+ * read without having the class take it apart and put it together. */
+static void ask_objects_of(struct conn *c, struct asked *a, const struct head *h)
+{
+	uint64_t count = h->size >> h->order;
+	size_t len = OBJECTS_HEADER + (size_t)(count / 4) + 1;
+
+	a->op = rados_create_read_op();
+	a->object = xasprintf("rbd_object_map.%s", h->id);
+	a->room = a->reply.data = xmalloc(len);
+	rados_read_op_read(a->op, 0, len, a->room, &a->reply.len, &a->reply.rc);
 	send_off(c, a);
 }
 
@@ -192,22 +233,22 @@ static void ask_objects(struct conn *c, struct asked *a, const char *id)
  * down, a checksum. */
 static int take_objects(struct asked *a, struct objects *o)
 {
-	const struct reply *r = &a->reply[0];
+	const struct reply *r = &a->reply;
 	uint64_t count, bytes;
 	int rc = wait_for(a);
 
 	if (rc >= 0)
 		rc = r->rc;
-	if (rc >= 0 && (r->len < 18 || get32(r->data) != 14 || r->data[4] != 1))
+	if (rc >= 0 && (r->len < OBJECTS_HEADER || get32(r->data) != 14 || r->data[4] != 1))
 		rc = -EIO;
 	if (rc >= 0) {
 		count = get64(r->data + 10);
 		bytes = count / 4 + (count % 4 != 0);
-		if (count > UINT64_MAX / 2 || bytes > r->len - 18) {
+		if (count > UINT64_MAX / 2 || bytes > r->len - OBJECTS_HEADER) {
 			rc = -EIO;
 		} else {
 			o->bits = xmalloc(bytes + 1);
-			memcpy(o->bits, r->data + 18, bytes);
+			memcpy(o->bits, r->data + OBJECTS_HEADER, bytes);
 			o->count = count;
 			o->loaded = now_ms();
 		}
@@ -326,7 +367,7 @@ void heads_read(struct conn *c, struct head *h, size_t count)
 		h[i].want_allocation = h[i].rc == 0 && h[i].want_allocation &&
 				       has_objects(&h[i]) && !used_known(&h[i]);
 		if (h[i].want_allocation)
-			ask_objects(c, &a[i], h[i].id);
+			ask_objects_of(c, &a[i], &h[i]);
 	}
 	for (size_t i = 0; i < count; i++) {
 		struct objects o = { 0 };

@@ -53,6 +53,7 @@ struct image *image_get(struct conn *c, const char *id, const char *name, bool v
 		i->name = xstrdup(name);
 		pthread_mutex_init(&i->lock, NULL);
 		pthread_mutex_init(&i->resize, NULL);
+		cond_init(&i->written);
 		i->next = c->images;
 		c->images = i;
 	}
@@ -71,6 +72,7 @@ static void free_locked(struct conn *c, struct image *i)
 		}
 	pthread_mutex_destroy(&i->lock);
 	pthread_mutex_destroy(&i->resize);
+	pthread_cond_destroy(&i->written);
 	free(i->objects.bits);
 	free(i->name);
 	free(i);
@@ -461,5 +463,6 @@ void image_error(struct image *i, int rc)
 	i->error = rc;
 	i->errors++;
 	i->error_seen = false;
+	atomic_store(&i->through, true);
 	pthread_mutex_unlock(&i->lock);
 }

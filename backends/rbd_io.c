@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * rbd_io.c - open volumes: their bytes, by librbd's asynchronous calls.
+ * rbd_io.c - open volumes: open, close, and their bytes.
  *
- * Called through the row in rbd.c. No thread waits for a request: librbd's own call
- * back ends it. A write is stored when it ends; of one that failed each handle hears.
- * Sizes are checked before every call, since librbd drops in silence what lies behind
- * the end.
+ * Called through the row in rbd.c. No thread waits for a read, a write or a flush:
+ * rbd_queue.c ends them. Of a write that failed each handle hears at its next flush
+ * or close. Sizes are checked before every call, since librbd drops in silence what
+ * lies behind the end.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -67,8 +67,9 @@ int rbdv_open(struct pool *p, const char *name, int flags, struct vol *v, struct
 }
 
 /* The failed writes that this handle has not been told of. */
-static int errors_tell(struct rbdv *r, struct err *e)
+int volume_errors(struct vol *v, struct err *e)
 {
+	struct rbdv *r = v->priv;
 	struct image *i = r->image;
 	int rc = 0;
 
@@ -104,7 +105,7 @@ int rbdv_close(struct vol *v, struct err *e)
 		image_unuse(i);
 	}
 	if (rc == 0)
-		rc = errors_tell(r, e);
+		rc = volume_errors(v, e);
 	/* Deleted while it was open: now it can go. */
 	if (atomic_load(&i->deleted))
 		atomic_store(&v->pool->untidy, true);
@@ -116,10 +117,12 @@ int rbdv_close(struct vol *v, struct err *e)
 
 /* ---- read, write, flush ------------------------------------------------------------ */
 
-static void flush_ended(struct image *i, uint64_t writes, int rc)
+void image_flushed(struct image *i, uint64_t writes, int rc)
 {
 	if (rc < 0)
 		image_error(i, rc);
+	else
+		atomic_store(&i->through, false);
 	/* Also after a failure: librbd has dropped what it could not store. */
 	if (atomic_load(&i->flushed) < writes)
 		atomic_store(&i->flushed, writes);
@@ -132,10 +135,13 @@ bool image_unflushed(struct image *i)
 
 int image_flush(struct image *i)
 {
-	uint64_t writes = atomic_load(&i->writes);
-	int rc = image_unflushed(i) ? rbd_flush(i->h) : 0;
+	uint64_t writes;
+	int rc;
 
-	flush_ended(i, writes, rc);
+	image_wait_writes(i);
+	writes = atomic_load(&i->writes);
+	rc = image_unflushed(i) ? rbd_flush(i->h) : 0;
+	image_flushed(i, writes, rc);
 	return rc;
 }
 
@@ -153,82 +159,6 @@ size_t image_clip(struct image *i, uint64_t off, size_t len)
 	return len < size - off ? len : (size_t)(size - off);
 }
 
-static const char *const failed[] = {
-	[IO_READ] = "cannot read it", [IO_WRITE] = "cannot write it", [IO_FLUSH] = "cannot flush it",
-};
-
-static void io_ended(struct image *i, struct io *io, ssize_t rc)
-{
-	struct rbdv *r = io->vol->priv;
-
-	if (io->op == IO_WRITE) {
-		/* Once more, and before anybody hears of it: a flush that began since it was
-		 * counted may not have covered it. */
-		atomic_fetch_add(&i->writes, 1);
-		if (rc >= 0)
-			rc = (ssize_t)io->len;
-	}
-	if (io->err.text[0]) {
-		;                       /* nothing was lost that others must know of */
-	} else if (io->op == IO_FLUSH) {
-		flush_ended(i, (uintptr_t)io->driver, (int)rc);
-		rc = errors_tell(r, &io->err);
-	} else if (rc < 0) {
-		if (io->op == IO_WRITE)
-			image_error(i, (int)rc);
-		rc = rbd_fail(i->conn, (int)rc, &io->err, "%s", failed[io->op]);
-	}
-	image_unuse(i);
-	io_done(io, rc);
-}
-
-/* What librbd calls wrong may be behind the end, if somebody has made it smaller. To
- * ask for the size may have to wait, so that it has a thread. */
-static void *behind_thread(void *arg)
-{
-	struct io *io = arg;
-	struct image *i = ((struct rbdv *)io->vol->priv)->image;
-	ssize_t rc = -EINVAL;
-	uint64_t size;
-
-	if (rbd_get_size(i->h, &size) == 0 && io->off >= size)
-		rc = io->op == IO_READ ? 0 :
-			err_set(&io->err, ENOSPC, "it ends at byte %llu now: somebody has made it "
-				"smaller", (unsigned long long)size);
-	io_ended(i, io, rc);
-	return NULL;
-}
-
-/* On a thread of librbd's: waits for nothing. */
-static void aio_ended(rbd_completion_t done, void *arg)
-{
-	struct io *io = arg;
-	ssize_t rc = rbd_aio_get_return_value(done);
-
-	rbd_aio_release(done);
-	if (rc != -EINVAL || io->op == IO_FLUSH || !thread_start(behind_thread, io))
-		io_ended(((struct rbdv *)io->vol->priv)->image, io, rc);
-}
-
-/* Hands it to librbd; 0, or it did not take it. */
-static int hand_over(struct image *i, struct io *io, size_t len)
-{
-	rbd_completion_t done;
-	int rc = rbd_aio_create_completion(io, aio_ended, &done);
-
-	if (rc < 0)
-		return rc;
-	if (io->op == IO_READ)
-		rc = rbd_aio_read(i->h, io->off, len, io->data, done);
-	else if (io->op == IO_WRITE)
-		rc = rbd_aio_write(i->h, io->off, len, io->data, done);
-	else
-		rc = rbd_aio_flush(i->h, done);
-	if (rc < 0)
-		rbd_aio_release(done);
-	return rc;
-}
-
 void rbdv_submit(struct vol *v, struct io *io)
 {
 	struct rbdv *r = v->priv;
@@ -238,7 +168,7 @@ void rbdv_submit(struct vol *v, struct io *io)
 
 	/* A reader's close asks for nothing to be stored. */
 	if (io->op == IO_FLUSH && !(r->grows && is_open(i)) && !image_unflushed(i)) {
-		io_done(io, errors_tell(r, &io->err));
+		io_done(io, volume_errors(v, &io->err));
 		return;
 	}
 	rc = image_use(i, io->op == IO_WRITE, &io->err);
@@ -246,37 +176,38 @@ void rbdv_submit(struct vol *v, struct io *io)
 		io_done(io, rc);
 		return;
 	}
-	if (io->op == IO_WRITE) {
+	if (io->op == IO_WRITE)
 		rc = volume_room(v, &io->off, len, &io->err);
-		if (rc == 0)
-			atomic_fetch_add(&i->writes, 1);
-	} else if (io->op == IO_FLUSH) {
+	else if (io->op == IO_FLUSH)
 		rc = r->grows ? image_trim(i, &io->err) : 0;
-		io->driver = (void *)(uintptr_t)atomic_load(&i->writes);
-	} else {
+	else
 		len = image_clip(i, io->off, len);
-	}
 	if (rc == 0 && (len || io->op == IO_FLUSH)) {
-		rc = hand_over(i, io, len);
-		if (rc == 0)
-			return;
-		rc = rbd_fail(i->conn, rc, &io->err, "%s", failed[io->op]);
+		image_submit(i, io, len);
+		return;
 	}
 	image_unuse(i);
 	io_done(io, rc);
 }
 
+void rbdv_cancel(struct vol *v, struct io *io)
+{
+	image_cancel(((struct rbdv *)v->priv)->image, io);
+}
+
+/* Afterwards it is stored. */
 int image_write(struct image *i, const char *data, size_t len, uint64_t off, struct err *e)
 {
 	ssize_t n;
 
+	image_wait_writes(i);
 	atomic_fetch_add(&i->writes, 1);
 	n = rbd_write(i->h, off, len, data);
-	atomic_fetch_add(&i->writes, 1);        /* see io_ended */
+	atomic_fetch_add(&i->writes, 1);        /* as in rbd_queue.c */
 	if (n == (ssize_t)len)
 		return 0;
 	image_error(i, n < 0 ? (int)n : -EIO);
-	return rbd_fail(i->conn, (int)n, e, "%s", failed[IO_WRITE]);
+	return rbd_fail(i->conn, (int)n, e, "cannot write it");
 }
 
 /* ---- space ------------------------------------------------------------------------------ */
@@ -287,6 +218,7 @@ int image_zero(struct image *i, uint64_t off, uint64_t len, bool thick, struct p
 	uint64_t piece = thick ? 64 << 20 : PIECE_MAX;
 	int flags = thick ? RBD_WRITE_ZEROES_FLAG_THICK_PROVISION : 0;
 
+	image_wait_writes(i);
 	while (len) {
 		uint64_t n = len < piece ? len : piece;
 		rbd_completion_t done;
@@ -303,7 +235,7 @@ int image_zero(struct image *i, uint64_t off, uint64_t len, bool thick, struct p
 			rc = (int)rbd_aio_get_return_value(done);
 		}
 		rbd_aio_release(done);
-		atomic_fetch_add(&i->writes, 1);        /* see io_ended */
+		atomic_fetch_add(&i->writes, 1);        /* as in rbd_queue.c */
 		if (rc < 0) {
 			image_error(i, rc);
 			return rbd_fail(i->conn, rc, e, "cannot zero it");

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * rbd_list.c - lists images, and tells the attributes of one: those of its neighbours
- * are read along with it, for who walks through the names.
+ * rbd_list.c - lists images, and tells the attributes of one.
  *
- * Called through the row in rbd.c. Never opens an image; what was read ahead is used
- * once, and for a tenth of a second.
+ * Called through the row in rbd.c. Never opens an image.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -15,49 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	AHEAD_MIN = 32,
-	AHEAD = 256,                    /* headers read at once when names are walked through */
-	LISTING_MS = 10000,             /* how long names are good for reading ahead */
-};
-
-/* ---- the listing, and what is read ahead of it ------------------------------------------- */
-
-struct listing {
-	char **names, **ids;
-	struct head *heads;             /* name NULL, unless it was read ahead */
-	uint64_t *read;                 /* now_ms() of that */
-	size_t hits;                    /* of what was read ahead last */
-	size_t count, next;             /* next: the name that ls will ask for, or the
-	                                 * one before, once more */
-	uint64_t taken;
-	uint64_t number;                /* another listing may come to stand where this did */
-};
-
-static void listing_free(struct listing *l)
-{
-	for (size_t i = 0; l && i < l->count; i++) {
-		free(l->names[i]);
-		free(l->ids[i]);
-	}
-	if (l) {
-		free(l->names);
-		free(l->ids);
-		free(l->heads);
-		free(l->read);
-	}
-	free(l);
-}
-
 void listing_drop(struct pool *p)
 {
 	struct rbdp *d = p->priv;
+	struct listing *l;
 
 	pthread_mutex_lock(&d->lock);
-	listing_free(d->listing);
+	l = d->listing;
 	d->listing = NULL;
 	d->names++;
 	pthread_mutex_unlock(&d->lock);
+	listing_end(l);
 }
 
 static uint64_t names_now(struct rbdp *d)
@@ -87,21 +53,16 @@ static int list_images(struct conn *c, rbd_image_spec_t **specs, size_t *count)
 int rbdp_list(struct pool *p, vol_found_f *found, void *arg, struct err *e)
 {
 	struct rbdp *d = p->priv;
-	struct listing *l = xcalloc(1, sizeof *l);
+	struct listing *l, *before = NULL;
 	uint64_t taken = now_ms(), names = names_now(d);
 	rbd_image_spec_t *specs;
-	size_t count, kept = 0;
 	bool more = true;
+	size_t count;
 	int rc = list_images(d->conn, &specs, &count);
 
-	if (rc < 0) {
-		free(l);
+	if (rc < 0)
 		return rbd_fail(d->conn, rc, e, "RADOS pool '%.100s'", d->conn->pool);
-	}
-	l->names = xcalloc(count + 1, sizeof *l->names);
-	l->ids = xcalloc(count + 1, sizeof *l->ids);
-	l->heads = xcalloc(count + 1, sizeof *l->heads);
-	l->read = xcalloc(count + 1, sizeof *l->read);
+	l = listing_new(d->conn, count, taken);
 	for (size_t i = 0; i < count; i++) {
 		struct err unfit;
 
@@ -110,112 +71,40 @@ int rbdp_list(struct pool *p, vol_found_f *found, void *arg, struct err *e)
 		if (name_check(NAME_VOLUME, specs[i].name, &unfit) < 0 || !specs[i].id[0] ||
 		    strlen(specs[i].id) >= 64)
 			continue;
-		l->names[kept] = xstrdup(specs[i].name);
-		l->ids[kept++] = xstrdup(specs[i].id);
+		listing_add(l, specs[i].name, specs[i].id);
 		if (more)
 			more = found(arg, specs[i].name, id_number(specs[i].id), S_IFREG);
 	}
 	rbd_image_spec_list_cleanup(specs, count);
 	free(specs);
-	l->count = kept;
-	l->taken = taken;
 	pthread_mutex_lock(&d->lock);
 	if (names == d->names) {
-		listing_free(d->listing);
-		l->number = ++d->listings;
+		before = d->listing;
 		d->listing = l;
 		l = NULL;
 	}
 	pthread_mutex_unlock(&d->lock);
-	listing_free(l);
+	listing_end(before);
+	listing_put(l);
 	return 0;
 }
 
-/* Locked. Where name stands, if it is the next one or was read ahead; else count. */
-static size_t listing_place(struct listing *l, const char *name)
-{
-	size_t i;
-
-	for (i = l->next ? l->next - 1 : 0; i < l->count && i <= l->next; i++)
-		if (strcmp(l->names[i], name) == 0)
-			return i;
-	for (i = 0; i < l->count && i < 2; i++)         /* a walk begins */
-		if (strcmp(l->names[i], name) == 0)
-			return i;
-	return l->count;
-}
-
-/* What is known of name from a reading that was done for its neighbour. */
-static bool listing_hit(struct rbdp *d, const char *name, struct head *h)
-{
-	struct listing *l;
-	bool hit = false;
-	size_t i;
-
-	pthread_mutex_lock(&d->lock);
-	l = d->listing;
-	i = l ? listing_place(l, name) : 0;
-	if (l && i < l->count) {
-		l->next = i + 1;
-		hit = l->read[i] && now_ms() - l->read[i] < FRESH_MS;
-		if (hit)
-			*h = l->heads[i];
-		l->hits += hit;
-		l->read[i] = 0;                 /* once */
-	}
-	pthread_mutex_unlock(&d->lock);
-	return hit;
-}
-
-/* Reads name's header, and those of the names behind it if they are being walked
- * through: ls -l asks for one after the other. */
 static void head_read(struct rbdp *d, const char *name, struct head *h)
 {
-	struct head *heads = xcalloc(AHEAD, sizeof *heads);
-	size_t count = 0, first = 0, max;
-	uint64_t begun = now_ms(), names, number = 0;
+	struct head one = { .name = (char *)name, .want_allocation = true };
 	struct listing *l;
+	bool found;
 
 	pthread_mutex_lock(&d->lock);
-	names = d->names;
-	l = d->listing;
-	if (l)
-		number = l->number;
-	if (l && begun - l->taken < LISTING_MS) {
-		first = listing_place(l, name);
-		/* As far as it was of use the last time, and further. */
-		max = l->hits * 2 < AHEAD_MIN ? AHEAD_MIN : l->hits * 2 < AHEAD ? l->hits * 2 : AHEAD;
-		l->hits = 0;
-		for (; first < l->count && first + count < l->count && count < max; count++) {
-			heads[count].name = xstrdup(l->names[first + count]);
-			heads[count].want_allocation = true;
-			if (begun - l->taken < FRESH_MS)
-				snprintf(heads[count].id, sizeof heads[count].id, "%s",
-					 l->ids[first + count]);
-		}
-		if (first < l->count)
-			l->next = first + 1;
-	}
+	l = listing_get(d->listing);
 	pthread_mutex_unlock(&d->lock);
-	if (!count) {
-		heads[count].name = xstrdup(name);
-		heads[count++].want_allocation = true;
+	found = l && listing_head(l, name, h);
+	listing_put(l);
+	if (!found) {
+		heads_read(d->conn, &one, 1);
+		*h = one;
+		h->name = NULL;
 	}
-	heads_read(d->conn, heads, count);
-	*h = heads[0];
-	pthread_mutex_lock(&d->lock);
-	l = d->listing;
-	if (count > 1 && l && l->number == number && names == d->names)
-		for (size_t i = 1; i < count; i++) {
-			l->heads[first + i] = heads[i];
-			l->heads[first + i].name = NULL;
-			l->read[first + i] = begun;
-		}
-	pthread_mutex_unlock(&d->lock);
-	for (size_t i = 0; i < count; i++)
-		free(heads[i].name);
-	h->name = NULL;
-	free(heads);
 }
 
 /* ---- attributes ------------------------------------------------------------------------------ */
@@ -266,8 +155,7 @@ int rbdv_stat(struct pool *p, const char *name, struct vol_stat *st, struct err 
 	struct rbdp *d = p->priv;
 	struct head h;
 
-	if (!listing_hit(d, name, &h))
-		head_read(d, name, &h);
+	head_read(d, name, &h);
 	if (h.rc == -ENOENT)
 		return -(e->code = ENOENT);
 	if (h.rc < 0)

@@ -706,7 +706,7 @@ int main(int argc, char **argv)
 		case 't': end = start + atof(optarg); break;
 		case 'l': limit = strtoull(optarg, NULL, 0); break;
 		case 'r': real_dir = optarg; break;
-		default: optind = argc + 1;
+		default: most = 0, end = 0, argc = 0;   /* to the usage */
 		}
 	}
 	if (argc - optind != 2 || limit < PAGE || limit % PAGE || (!most && end == 0)) {
