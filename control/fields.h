@@ -2,7 +2,7 @@
 /*
  * fields.h - the table of all that a <pool> may say, and the table of types.
  *
- * define.c reads with them, format.c prints with them, def_copy and def_free
+ * define.c (rows.c) reads with them, format.c prints with them, def_copy and def_free
  * walk them: an element or attribute that poolfs understands is one row in
  * fields.c and one member of struct pool_def. What has no row is ignored.
  */
@@ -63,6 +63,7 @@ enum {
 	FIELD_OPEN = 1,         /* the element is printed even when nothing is in it */
 	FIELD_NEEDED = 2,       /* each item of the list must have it */
 	FIELD_MARK = 4,         /* read when the element begins, without its text */
+	FIELD_CLOSED = 8,       /* an element in it that has no row is an error */
 };
 
 /* A row stands in the order in which it is printed. path names an element

@@ -24,8 +24,8 @@ static int needs_check(struct reading *r, const struct pool_type *t, struct err 
 		size_t len = strcspn(n, " ");
 
 		snprintf(path, sizeof path, "%.*s", (int)len, n);
-		if (!row_line(r, path))
-			return err_set(e, EINVAL, BAD "a %s pool must have '%s'", r->root_line,
+		if (!row_line(&r->rows, path))
+			return err_set(e, EINVAL, BAD "a %s pool must have '%s'", r->rows.root_line,
 				       t->type, path);
 		n += len;
 	}
@@ -37,28 +37,28 @@ static int needs_check(struct reading *r, const struct pool_type *t, struct err 
 static int name_settle(struct reading *r, const struct pool_type *t, const char *name,
 		       struct err *e)
 {
-	unsigned line = row_line(r, "name");
+	unsigned line = row_line(&r->rows, "name");
 	struct pool_def *def = r->def;
 
 	if (!def->name) {
 		const char *other = name ? name : t->named ? def->source.name : NULL;
 
 		if (!other)
-			return err_set(e, EINVAL, BAD "<pool> has no <name>", r->root_line);
+			return err_set(e, EINVAL, BAD "<pool> has no <name>", r->rows.root_line);
 		def->name = xstrdup(other);
 	} else if (name && strcmp(def->name, name) != 0) {
 		return err_set(e, EINVAL, BAD "<name> is '%.245s', but the file is '%s.xml'; make "
 			       "them the same or leave <name> out", line, def->name, name);
 	}
 	if (name_check(NAME_POOL, def->name, e) < 0)
-		return err_wrap(e, "bad pool XML in line %u", line ? line : r->root_line);
+		return err_wrap(e, "bad pool XML in line %u", line ? line : r->rows.root_line);
 	if (t->named && !def->source.name)
 		def->source.name = xstrdup(def->name);
 	/* It becomes part of a path and of many a program's arguments. */
 	if (t->target && (strchr(def->source.name, '/') || !strcmp(def->source.name, "..") ||
 			  !strcmp(def->source.name, ".")))
 		return err_set(e, EINVAL, BAD "'%.128s' is no name of a volume group",
-			       row_line(r, "source/name") ? row_line(r, "source/name") : r->root_line,
+			       row_line(&r->rows, "source/name") ? row_line(&r->rows, "source/name") : r->rows.root_line,
 			       def->source.name);
 	if (t->target) {
 		free(def->target);
@@ -105,12 +105,12 @@ static int adapter_scsi_host(struct reading *r, unsigned line, struct err *e)
 			       "or <parentaddr>", line);
 	if (!a->parentaddr)
 		return 0;
-	if (!row_line(r, "source/adapter/parentaddr/address"))
+	if (!row_line(&r->rows, "source/adapter/parentaddr/address"))
 		return err_set(e, EINVAL, BAD "<parentaddr> has no <address>", line);
 	if (!a->domain && !a->bus && !a->slot)
 		return err_set(e, EINVAL, BAD "<address> is that of no device; give domain, bus, slot "
 			       "and function", line);
-	if (!row_line(r, "source/adapter/parentaddr@unique_id"))
+	if (!row_line(&r->rows, "source/adapter/parentaddr@unique_id"))
 		return err_set(e, EINVAL, BAD "<parentaddr> has no unique_id", line);
 	return 0;
 }
@@ -132,7 +132,7 @@ static int adapter_fc_host(struct reading *r, unsigned line, struct err *e)
 
 static int adapter_settle(struct reading *r, struct err *e)
 {
-	unsigned line = row_line(r, "source/adapter");
+	unsigned line = row_line(&r->rows, "source/adapter");
 	int ret;
 
 	if (!line)
@@ -149,14 +149,14 @@ static int adapter_settle(struct reading *r, struct err *e)
 static int auth_settle(struct reading *r, struct err *e)
 {
 	struct pool_auth *a = &r->def->source.auth;
-	unsigned line = row_line(r, "source/auth");
+	unsigned line = row_line(&r->rows, "source/auth");
 	int secrets = !!a->secret_uuid[0] + !!a->secret_usage + !!a->password;
 
 	if (!line)
 		return 0;
 	if (!a->type)
 		return err_set(e, EINVAL, BAD "<auth> has no type; give 'chap' or 'ceph'", line);
-	if (row_line(r, "source/auth@login") && row_line(r, "source/auth@username"))
+	if (row_line(&r->rows, "source/auth@login") && row_line(&r->rows, "source/auth@username"))
 		return err_set(e, EINVAL, BAD "<auth> has a username and, in the old spelling, a login; "
 			       "leave one out", line);
 	if (!a->username)
@@ -174,7 +174,7 @@ static int protocol_settle(struct reading *r, struct err *e)
 	if (!r->def->source.protocol || !strcmp(format, "auto") || !strcmp(format, "nfs"))
 		return 0;
 	return err_set(e, EINVAL, BAD "<protocol ver> is for the formats 'auto' and 'nfs', not for "
-		       "'%s'", row_line(r, "source/protocol@ver"), format);
+		       "'%s'", row_line(&r->rows, "source/protocol@ver"), format);
 }
 
 int def_settle(struct reading *r, const char *name, struct err *e)
@@ -185,7 +185,7 @@ int def_settle(struct reading *r, const char *name, struct err *e)
 
 	if (def->cow && !words_hold("dir fs", def->type))
 		return err_set(e, EINVAL, BAD "<cow> is for pools of type 'dir' and 'fs' only",
-			       row_line(r, "features/cow@state"));
+			       row_line(&r->rows, "features/cow@state"));
 	ret = needs_check(r, t, e);
 	if (ret == 0)
 		ret = name_settle(r, t, name, e);

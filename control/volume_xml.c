@@ -8,8 +8,8 @@
  * and does not know which format a driver can make.
  */
 #include "volume_xml.h"
+#include "rows.h"
 #include "writer.h"
-#include "xml.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -207,8 +207,6 @@ static const struct field_kind kind_wish = { .read = flag_read, .takes_empty = t
 
 /* ---- the table -------------------------------------------------------------------------------- */
 
-enum { ROW_CLOSED = 1 << 16 };  /* an element in it that has no row is an error */
-
 #define ROW(p, k, member, ...) \
 	{ .path = (p), .kind = &(k), .offset = offsetof(struct volume_def, member), __VA_ARGS__ }
 #define SIZE(p, member, ...) \
@@ -240,7 +238,7 @@ static const struct field rows[] = {
 	ROW("target/encryption@format", kind_line, d.encryption),
 	ROW("target/compat", kind_compat, d.compat),
 	SIZE("target/clusterSize", d.cluster_size, .words = "B"),
-	ROW("target/features", kind_flag, features, .flags = FIELD_MARK | ROW_CLOSED),
+	ROW("target/features", kind_flag, features, .flags = FIELD_MARK | FIELD_CLOSED),
 	ROW("target/features/lazy_refcounts", kind_flag, d.lazy_refcounts, .flags = FIELD_MARK),
 	ROW("target/features/extended_l2", kind_flag, d.extended_l2, .flags = FIELD_MARK),
 	ROW("target/nocow", kind_wish, nocow, .flags = FIELD_MARK),
@@ -248,8 +246,9 @@ static const struct field rows[] = {
 	ROW("backingStore/format@type", kind_volume_format, d.backing.format),
 	PERMISSIONS("backingStore", d.backing),
 	TIMES("backingStore", d.backing),
+	{ .path = NULL },
 };
-enum { ROWS = sizeof rows / sizeof *rows };
+enum { ROWS = sizeof rows / sizeof *rows - 1 };
 
 void volume_def_release(struct volume_def *v)
 {
@@ -275,162 +274,30 @@ void volume_format(const char *name, const struct vol_desc *d, struct buf *out)
 /* ---- in ------------------------------------------------------------------------------------------ */
 
 struct reading {
-	struct xml_scan scan;
+	struct rows rows;
 	struct volume_def *v;
-	char path[128];                 /* below the root */
-	const struct field *row;        /* whose text is being gathered, or NULL */
-	unsigned row_depth, row_line;
-	struct buf text;
-	unsigned skip;                  /* depth of an unknown element we are in, or 0 */
-	unsigned root_line;
-	unsigned line[ROWS];            /* where each row was found; 0: not yet */
+	unsigned line[ROWS];
 };
 
-static unsigned row_line(const struct reading *r, const char *path)
+static void *base_of(struct rows *r, const struct field *f)
 {
-	for (size_t i = 0; i < ROWS; i++)
-		if (strcmp(rows[i].path, path) == 0)
-			return r->line[i];
-	abort();                        /* a path that has no row */
+	(void)f;
+	return ((struct reading *)r)->v;
 }
 
-static int row_read(struct reading *r, const struct field *f, unsigned line, const char *text,
-		    struct err *e)
+/* A unit is for the number of its own element. */
+static void element_begins(struct rows *r, const struct field *f, unsigned line)
 {
-	unsigned *seen = &r->line[f - rows];
-	const char *name = strrchr(f->path, '/'), *at;
-
-	if (!f->kind->read || (!text[0] && !f->kind->takes_empty))
-		return 0;
-	name = name ? name + 1 : f->path;
-	at = strchr(name, '@');
-	if (*seen)
-		return err_set(e, EINVAL, "bad volume XML in line %u: a second '%s'; the first is in "
-			       "line %u", line, name, *seen);
-	*seen = line;
-	if (f->kind->read(f, r->v, text, e) < 0)
-		return err_wrap(e, "bad volume XML in line %u: <%.*s%s%s>", line,
-				at ? (int)(at - name) : (int)strlen(name), at == name ? "volume" : name,
-				at ? " " : "", at ? at + 1 : "");
-	return 0;
+	(void)f, (void)line;
+	((struct reading *)r)->v->unit[0] = '\0';
 }
 
-/* The row of the element at r->path, or of its attribute. */
-static const struct field *row_find(const struct reading *r, const char *attribute)
-{
-	size_t len = strlen(r->path);
-
-	for (size_t i = 0; i < ROWS; i++) {
-		const char *rest = rows[i].path + len;
-
-		if (strncmp(rows[i].path, r->path, len) != 0)
-			continue;
-		if (attribute ? *rest == '@' && strcmp(rest + 1, attribute) == 0 : *rest == '\0')
-			return &rows[i];
-	}
-	return NULL;
-}
-
-/* Is there any row at, in or below the element at r->path? */
-static bool path_known(const struct reading *r)
-{
-	size_t len = strlen(r->path);
-
-	for (size_t i = 0; i < ROWS; i++)
-		if (strncmp(rows[i].path, r->path, len) == 0 && strchr("/@", rows[i].path[len]))
-			return true;
-	return false;
-}
-
-/* Enters the element; 0 if nothing in it is of interest. */
-static int path_enter(struct reading *r, const char *name, unsigned line, struct err *e)
-{
-	const struct field *parent = row_find(r, NULL);
-	size_t len = strlen(r->path);
-
-	if (len + 1 + strlen(name) + 1 <= sizeof r->path) {
-		snprintf(r->path + len, sizeof r->path - len, "%s%s", len ? "/" : "", name);
-		if (path_known(r))
-			return 1;
-		r->path[len] = '\0';
-	}
-	if (parent && parent->flags & ROW_CLOSED)
-		return err_set(e, EINVAL, "bad volume XML in line %u: unknown feature '%.64s'; "
-			       "lazy_refcounts and extended_l2 are known", line, name);
-	return 0;
-}
-
-static int read_start(void *arg, const char *name, const struct xml_attr *attrs, size_t count,
-		      struct err *e)
-{
-	struct reading *r = arg;
-	unsigned line = xml_scan_line(&r->scan);
-	const struct field *row;
-	int rc = 1;
-
-	if (r->skip)
-		return 0;
-	if (r->scan.depth == 1) {
-		r->root_line = line;
-		if (strcmp(name, "volume") != 0)
-			return err_set(e, EINVAL, "bad volume XML in line %u: the root element is "
-				       "'%.64s', not 'volume'", line, name);
-	} else {
-		rc = path_enter(r, name, line, e);
-	}
-	if (rc <= 0) {
-		r->skip = r->scan.depth;
-		return rc;
-	}
-	r->v->unit[0] = '\0';
-	rc = 0;
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		row = row_find(r, attrs[i].name);
-		if (row)
-			rc = row_read(r, row, line, attrs[i].value, e);
-	}
-	row = r->scan.depth > 1 ? row_find(r, NULL) : NULL;
-	if (rc < 0 || !row)
-		return rc;
-	if (row->flags & FIELD_MARK)
-		return row_read(r, row, line, "", e);
-	r->row = row;
-	r->row_depth = r->scan.depth;
-	r->row_line = line;
-	r->text.len = 0;
-	return 0;
-}
-
-static void read_text(void *arg, const char *text, size_t len)
-{
-	struct reading *r = arg;
-
-	if (r->row && !r->skip)
-		buf_add(&r->text, text, len);
-}
-
-/* scan.depth is already that of the parent. */
-static int read_end(void *arg, struct err *e)
-{
-	struct reading *r = arg;
-	unsigned depth = r->scan.depth + 1;
-	char *slash;
-	int rc = 0;
-
-	if (r->skip) {
-		if (r->skip == depth)
-			r->skip = 0;
-		return 0;
-	}
-	if (r->row && r->row_depth == depth) {
-		buf_add(&r->text, "", 0);
-		rc = row_read(r, r->row, r->row_line, r->text.data, e);
-		r->row = NULL;
-	}
-	slash = strrchr(r->path, '/');
-	*(slash ? slash : r->path) = '\0';
-	return rc;
-}
+static const struct rows_owner owner = {
+	.root = "volume",
+	.fields = rows,
+	.base = base_of,
+	.begins = element_begins,
+};
 
 /* What one row cannot say alone. */
 static int settle(struct reading *r, const char *name, struct err *e)
@@ -440,15 +307,15 @@ static int settle(struct reading *r, const char *name, struct err *e)
 	if (v->name && strcmp(v->name, name) != 0)
 		return err_set(e, EINVAL, "bad volume XML in line %u: <name> is '%.200s', but the file "
 			       "is '%.200s.xml'; make them the same or leave <name> out",
-			       row_line(r, "name"), v->name, name);
-	v->capacity_set = row_line(r, "capacity");
-	v->allocation_set = row_line(r, "allocation");
+			       row_line(&r->rows, "name"), v->name, name);
+	v->capacity_set = row_line(&r->rows, "capacity");
+	v->allocation_set = row_line(&r->rows, "allocation");
 	if (!v->capacity_set && !v->d.backing.path)
 		return err_set(e, EINVAL, "bad volume XML in line %u: <volume> has no <capacity>; only "
-			       "one with a <backingStore> can do without", r->root_line);
+			       "one with a <backingStore> can do without", r->rows.root_line);
 	if (v->d.backing.format && !v->d.backing.path)
 		return err_set(e, EINVAL, "bad volume XML in line %u: <backingStore> has no <path>",
-			       row_line(r, "backingStore/format@type"));
+			       row_line(&r->rows, "backingStore/format@type"));
 	if (v->features && !v->d.compat)
 		v->d.compat = xstrdup("1.1");
 	if (!v->name)
@@ -459,22 +326,15 @@ static int settle(struct reading *r, const char *name, struct err *e)
 int volume_parse(const char *xml, size_t len, const char *name, const char *formats,
 		 struct volume_def *v, struct err *e)
 {
-	static const struct xml_events events = {
-		.start = read_start, .text = read_text, .end = read_end,
-	};
-	struct reading r = { .v = v };
+	struct reading r = { .rows.owner = &owner, .v = v };
 	int rc;
 
 	memset(v, 0, sizeof *v);
 	v->formats = formats;
-	if (len > XML_MAX_BYTES)
-		return err_set(e, EFBIG, "the XML is larger than %d bytes", XML_MAX_BYTES);
-	xml_scan_init(&r.scan, &events, &r);
-	rc = xml_scan_feed(&r.scan, xml, len, true, e);
+	r.rows.line = r.line;
+	rc = rows_read(&r.rows, xml, len, e);
 	if (rc == 0)
 		rc = settle(&r, name, e);
-	xml_scan_release(&r.scan);
-	buf_release(&r.text);
 	if (rc < 0)
 		volume_def_release(v);
 	return rc;

@@ -280,7 +280,7 @@ static void refusals(void **state)
 	refused("<volume><capacity/></volume>", "has no <capacity>");
 	refused("<volume><name>w</name><capacity>1</capacity></volume>", "<name> is 'w'");
 	refused("<volume>\n<capacity>1</capacity>\n<capacity>1</capacity></volume>",
-		"line 3: a second 'capacity'; the first is in line 2");
+		"line 3: a second <capacity>; the first is in line 2");
 	refused("<volume type='floppy'><capacity>1</capacity></volume>", "unknown word 'floppy'; give one "
 		"of file, block");
 	refused("<volume><capacity>1</capacity><target><format type='xyz'/></target></volume>",
@@ -301,7 +301,7 @@ static void refusals(void **state)
 		"</volume>", "no version");
 	refused("<volume><capacity>1</capacity><target><compat>1.</compat></target></volume>", "no version");
 	refused("<volume><capacity>1</capacity><target><features>\n<bogus/></features></target></volume>",
-		"line 2: unknown feature 'bogus'");
+		"line 2: unknown <bogus> in <features>");
 	refused("<volume><capacity>1</capacity>", "it ends");
 }
 
