@@ -8,6 +8,7 @@
  * such inputs of images.
  */
 #include "../../backends/image_parts.h"
+#include "must.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,13 +22,6 @@ struct input {
 	unsigned pages;
 	const struct image_magic *magic;        /* laid over it, or NULL */
 };
-
-#define must(what) do { \
-	if (!(what)) { \
-		fprintf(stderr, "does not hold: %s\n", #what); \
-		abort(); \
-	} \
-} while (0)
 
 /* Copies the part of data, which lies at off, that falls into the page. */
 static void lay(uint8_t *page, uint64_t page_off, const void *data, size_t len, uint64_t off)

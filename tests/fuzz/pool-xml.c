@@ -8,17 +8,11 @@
 #define _GNU_SOURCE
 #endif
 #include "../../control/control.h"
+#include "must.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define must(what) do { \
-	if (!(what)) { \
-		fprintf(stderr, "does not hold: %s\n", #what); \
-		abort(); \
-	} \
-} while (0)
 
 /* Is it whole, fed in pieces of such a size? *text: up to the root's end. */
 static bool gather(const char *xml, size_t len, size_t piece, struct buf *text)

@@ -9,17 +9,11 @@
 #define _GNU_SOURCE
 #endif
 #include "../../control/volume_xml.h"
+#include "must.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define must(what) do { \
-	if (!(what)) { \
-		fprintf(stderr, "does not hold: %s\n", #what); \
-		abort(); \
-	} \
-} while (0)
 
 static const struct pool_def pool = { .type = "rbd" };
 

@@ -16,41 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-static char *base;
-
-static void daemon_begin(void)
-{
-	_cleanup_free_ char *source = xasprintf("%s/source", base);
-	_cleanup_free_ char *run = xasprintf("%s/run", base), *mount = xasprintf("%s/mount", base);
-	struct control_options o = {.source = source, .rundir = run, .mountpoint = mount};
-	struct err e = {0};
-
-	if (control_init(&o, &e))
-		fail_msg("%s", e.text);
-}
-
-static int setup(void **state)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	(void)state;
-	base = xasprintf("%s/poolfs-unit-XXXXXX", tmp ? tmp : "/var/tmp");
-	if (!mkdtemp(base))
-		return -1;
-	daemon_begin();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	_cleanup_free_ char *command = xasprintf("rm -rf -- '%s'", base);
-
-	(void)state;
-	control_end();
-	free(base);
-	return system(command);
-}
+#include "base.h"
 
 /* inside NULL: no <source>. target NULL: none. */
 static char *pool_xml(const char *type, const char *inside, const char *target)

@@ -13,34 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "defs.h"
 
 #define SCSI(inside) "<pool type='scsi'><name>p</name><source>\n" inside \
 		     "</source><target><path>/dev/disk/by-path</path></target></pool>"
 #define ISCSI(inside) "<pool type='iscsi'><name>p</name><source><host name='h'/>\n" inside \
 		      "</source><target><path>/dev/disk/by-path</path></target></pool>"
-
-static struct pool_def *parse(const char *xml)
-{
-	struct pool_def *def = NULL;
-	struct err e = {0};
-
-	if (def_parse(xml, strlen(xml), NULL, &def, &e) < 0)
-		fail_msg("refused: %s, of: %s", e.text, xml);
-	return def;
-}
-
-static void refuse(const char *xml, const char *part)
-{
-	struct pool_def *def = (void *)1;
-	struct err e = {0};
-	int ret = def_parse(xml, strlen(xml), NULL, &def, &e);
-
-	if (ret != -EINVAL || !strstr(e.text, part))
-		fail_msg("%d '%s', wanted '%s', of: %s", ret, e.text, part, xml);
-	if (strstr(e.text, "sesame"))
-		fail_msg("a password in: %s", e.text);
-	assert_null(def);
-}
 
 /* The element is printed so, and read back. */
 static void prints(const char *xml, const char *want)

@@ -14,27 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-
-static struct pool_def *parse(const char *xml)
-{
-	struct pool_def *def = NULL;
-	struct err e = {0};
-
-	if (def_parse(xml, strlen(xml), NULL, &def, &e) < 0)
-		fail_msg("refused: %s, of: %s", e.text, xml);
-	return def;
-}
-
-static void refuse(const char *xml, const char *part)
-{
-	struct pool_def *def = (void *)1;
-	struct err e = {0};
-	int ret = def_parse(xml, strlen(xml), NULL, &def, &e);
-
-	if (ret != -EINVAL || e.code != EINVAL || !strstr(e.text, part) || strchr(e.text, '\n'))
-		fail_msg("%d '%s', wanted '%s', of: %s", ret, e.text, part, xml);
-	assert_null(def);
-}
+#include "defs.h"
 
 /* What is printed between the sizes and </pool>, from a copy of the definition;
  * what is printed prints the same again. */

@@ -14,8 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-static char *base;
+#include "base.h"
 
 /* ---- helpers ------------------------------------------------------------------ */
 
@@ -148,43 +147,6 @@ static bool wait_state(const char *name, enum pool_state want, unsigned ms)
 		usleep(5000);
 	}
 	return true;
-}
-
-static void daemon_begin(void)
-{
-	_cleanup_free_ char *source = path_of("source"), *run = path_of("run");
-	_cleanup_free_ char *mount = path_of("mount");
-	struct control_options o = {
-		.source = source, .rundir = run, .mountpoint = mount, .fault = true,
-	};
-	struct err e = {0};
-
-	if (control_init(&o, &e))
-		fail_msg("%s", e.text);
-}
-
-static int setup(void **state)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	(void)state;
-	base = xasprintf("%s/poolfs-unit-XXXXXX", tmp ? tmp : "/var/tmp");
-	if (!mkdtemp(base))
-		return -1;
-	daemon_begin();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	_cleanup_free_ char *command = xasprintf("rm -rf -- '%s'", base);
-	struct err e = {0};
-
-	(void)state;
-	fault_rule("clear", &e);
-	control_end();
-	free(base);
-	return system(command);
 }
 
 /* ---- start and stop -------------------------------------------------------------- */
