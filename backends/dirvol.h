@@ -5,7 +5,7 @@
  * Drivers whose pools end up as a directory (dir; later fs and netfs, which
  * mount one) make struct dirp the first member of their priv, call
  * dirp_attach() in start and dirp_detach() in fini, and point their rows at
- * the rest. What an open volume does is in local.h.
+ * the rest: dirp_ (dirpool.c) is the directory, dirv_ (dirvol.c) a volume. What an open volume does is in local.h.
  */
 #ifndef POOLFS_DIRVOL_H
 #define POOLFS_DIRVOL_H
@@ -62,12 +62,13 @@ int dirp_tidy(struct pool *p, struct progress *pr, struct err *e);
 bool dirv_is_large(const struct stat *st);
 int dirv_move_aside(int dir, const char *name);
 
-/* ---- for dirimage.c ------------------------------------------------------- */
+/* ---- for these files among themselves -------------------------------------- */
 
 #define CLONE_PREFIX ".poolfs.clone-"
 enum { DIRV_TEMP_SIZE = sizeof CLONE_PREFIX + 12 };
 
 int dirp_fd(struct pool *p);            /* -1 before the start */
+bool dirv_is_volume(mode_t mode);       /* a regular file or a symlink */
 /* The sentence for errno; ENOENT of a volume has none. */
 int dirp_failed(struct pool *p, struct err *e);
 /* A hidden new file, locked so that a start lets it be. Returns its descriptor. */
