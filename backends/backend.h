@@ -408,8 +408,8 @@ struct backend {
 	int (*watch)(struct pool *p, struct err *e);
 	void (*unwatch)(struct pool *p);
 	/* Would watch take more than a moment? Then who starts the pool is answered before
-	 * it, and all calls but watch wait for it; watch tells VOL_LOST if names have
-	 * changed since this was asked. NULL: no. */
+	 * it, and all calls but watch wait for it; watch tells VOL_LOST if names or sizes
+	 * may have changed since this was asked. NULL: no. */
 	bool (*watch_lasts)(struct pool *p);
 	/* What could become a pool of this type: calls found for each. host: whom to
 	 * ask (port 0: the type's own), NULL for this machine. Changes nothing, needs

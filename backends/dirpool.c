@@ -122,36 +122,25 @@ int dirp_watch(struct pool *p, struct err *e)
 	struct dirp *d = p->priv;
 	struct watch *w;
 	int rc = watch_begin(dirp_fd(p), p->changed, p->changed_arg, atomic_load(&d->watch), &w, e);
-	struct stat st;
 
 	if (rc == 0)
 		atomic_store(&d->watch, w);
-	if (rc == 0 && d->compare &&
-	    (fstat(dirp_fd(p), &st) < 0 || st.st_mtim.tv_sec != d->changed.tv_sec ||
-	     st.st_mtim.tv_nsec != d->changed.tv_nsec))
+	/* The directory's own time tells nothing of sizes. */
+	if (rc == 0 && d->late)
 		p->changed(p->changed_arg, VOL_LOST, NULL, NULL, 0);
-	d->compare = false;
+	d->late = false;
 	return rc;
 }
 
-/* The kernel walks over all names that it has cached: 0.2 us each. A change within the
- * tick of the one before may leave the directory's time as it is. */
+/* The kernel walks over all names that it has cached: 0.2 us each. */
 bool dirp_watch_lasts(struct pool *p)
 {
-	enum { LARGE = 32 << 10, TICK_NS = 20000000 };
+	enum { LARGE = 32 << 10 };
 	struct dirp *d = p->priv;
-	struct timespec now;
 	struct stat st;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (fstat(dirp_fd(p), &st) < 0 || st.st_size < LARGE)
-		return false;
-	d->compare = true;
-	d->changed = st.st_mtim;
-	if ((now.tv_sec - st.st_mtim.tv_sec) * 1000000000LL + now.tv_nsec - st.st_mtim.tv_nsec <
-	    TICK_NS)
-		d->changed = (struct timespec){ 0 };
-	return true;
+	d->late = fstat(dirp_fd(p), &st) == 0 && st.st_size >= LARGE;
+	return d->late;
 }
 
 void dirp_unwatch(struct pool *p)

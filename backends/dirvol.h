@@ -17,8 +17,7 @@ struct dirp {
 	bool started;
 	int fd;                 /* of the directory; its number stays from start to fini */
 	_Atomic(struct watch *) watch;          /* from the first watch to fini */
-	bool compare;           /* has it changed since then, when the watch begins? */
-	struct timespec changed;                /* its st_mtim then; 0: unsure */
+	bool late;              /* who started it has his answer before the watch */
 };
 
 /* Opens the pool's target; returns the descriptor, or -errno. */

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define MAGIC(at, text) {at, text, sizeof text - 1}
@@ -292,6 +293,21 @@ static ssize_t fd_read(void *arg, void *page, size_t len, uint64_t off)
 	return n < 0 ? -errno : n;
 }
 
+/* Only where SEEK_DATA knows what is in memory and not on the disk yet: elsewhere (ZFS,
+ * other hosts, programs) a header just written may be in a hole. */
+static bool is_all_hole(int fd)
+{
+	static const uint32_t magic[] = { 0xef53, 0x58465342, 0x9123683e, 0x01021994 };
+	struct statfs fs;
+
+	if (lseek(fd, 0, SEEK_DATA) >= 0 || errno != ENXIO || fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(magic) / sizeof(*magic); i++)
+		if ((uint32_t)fs.f_type == magic[i])
+			return true;    /* ext4, XFS, btrfs, tmpfs */
+	return false;
+}
+
 int image_probe(int fd, struct image_info *info, struct err *e)
 {
 	struct stat st;
@@ -305,8 +321,8 @@ int image_probe(int fd, struct image_info *info, struct err *e)
 			return err_sys(e, "cannot find the size of the block device");
 	} else if (!S_ISREG(st.st_mode)) {
 		return err_set(e, EINVAL, "only a regular file or a block device can be an image");
-	} else if (size && lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO) {
-		/* Nothing but a hole: reading would fill the page cache with zeros. */
+	} else if (size && is_all_hole(fd)) {
+		/* To read it would fill the page cache with zeros. */
 		*info = (struct image_info){.format = IMAGE_RAW};
 		image_set_size(info, size, 1);
 		return 0;

@@ -20,6 +20,7 @@ struct chandle {
 	pthread_mutex_t mu;             /* text, writer */
 	struct buf text;
 	bool shown;                     /* text is the node's, for ever */
+	bool foreign;                   /* must not get into the node's pages */
 	struct defwriter *writer;
 	bool writes;
 	struct event_reader events;     /* mu; of a file that grows */
@@ -73,6 +74,7 @@ static int fill_voltext(struct req *r, struct node *n, struct chandle *h, bool r
 	if (h->shown)
 		return 0;
 	rc = volume_show(n->run, name, what, reads && !writes ? &h->text : NULL, &st, &r->err);
+	h->shown = rc == 0 && !writes && shown_is(n, &h->text);
 	if (!writes)
 		return rc == -ENOENT && !n->writers ? -ESTALE : rc == -ENOENT ? 0 : rc;
 	if (what != VOLUME_XML)
@@ -114,8 +116,10 @@ static int fill(struct req *r, struct node *n, struct chandle *h, bool reads, bo
 			return 0;
 		if (reads && !n->cf->show)
 			return err_set(&r->err, EACCES, "'%s' is write-only", file);
-		if (reads && !h->shown)
+		if (reads && !h->shown) {
 			n->cf->show(n->cp, &who, &h->text);
+			h->shown = shown_is(n, &h->text);
+		}
 		return 0;
 	case N_VOLTEXT:
 		return fill_voltext(r, n, h, reads, writes);
@@ -180,6 +184,7 @@ static int open_node(struct req *r, struct node *n, struct chandle **out)
 		return rc;
 	}
 	r->fi.fh = (uintptr_t)h;
+	h->foreign = node_is_shown(n) && !h->shown && !shown_spoil(n);
 	r->fi.keep_cache = h->shown && shown_store(n, &h->text);
 	r->fi.direct_io = !r->fi.keep_cache;    /* sizes change with every reading */
 	r->fi.noflush = mode == O_RDONLY;
@@ -321,6 +326,8 @@ void ctl_read(struct req *r)
 		pthread_mutex_lock(&h->mu);
 		n = events_read(&h->events, data, r->size, r->off);
 		pthread_mutex_unlock(&h->mu);
+	} else if (h->foreign && !r->fi.lock_owner) {   /* into a page, for a mapping */
+		n = -ESTALE;
 	} else {
 		pthread_mutex_lock(&h->mu);
 		if (r->off < h->text.len) {

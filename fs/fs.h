@@ -4,7 +4,7 @@
  *
  * How a request goes: loop.c reads it on a thread that may block, because
  * another thread reads on. ops.c and its neighbours find the node, copy what
- * they need into a struct req and hand it to request.c, which runs it at once,
+ * they need into a struct req and hand it to queue.c, which runs it at once,
  * or later when its pool has too many under way. Whoever comes first answers:
  * the work itself, the signal of the waiting program, or the deadline.
  */
@@ -58,7 +58,7 @@ enum kind {
 	N_SOURCE,               /* a file in one of them */
 };
 
-/* Requests of one pool (or of control/) under way: request.c. */
+/* Requests of one pool (or of control/) under way: queue.c. */
 struct queue {
 	unsigned limit;                 /* of threads; constant */
 	pthread_mutex_t mu;
@@ -104,7 +104,7 @@ struct node {
 	atomic_uint_fast64_t told_size; /* N_VOL: by an event, or known before */
 	atomic_uint late;               /* abandoned writes that may still land */
 	atomic_uint writers;            /* N_DEF, N_VOLTEXT, N_SECRET: open handles that write */
-	atomic_uint stored;             /* shown.c's: its text is in the kernel's pages */
+	unsigned stored;                /* mu; shown.c's: is its text in the kernel's pages? */
 };
 
 void tree_init(void);
@@ -148,7 +148,7 @@ bool node_changed(struct node *n, const struct stat *st);
 /* Attributes of a volume as the mount shows them. */
 void vol_show_stat(struct node *n, struct vol_stat *vs);
 
-/* ---- requests (request.c) -------------------------------------------------- */
+/* ---- requests (request.c, queue.c) ----------------------------------------- */
 
 struct change_call;
 struct req {
@@ -190,7 +190,7 @@ struct req {
 	struct io io;
 	struct vol *iovol;
 
-	/* request.c's */
+	/* request.c's and queue.c's */
 	atomic_bool answered, queued, under_io;
 	atomic_int refs;
 	bool is_async;
@@ -209,6 +209,14 @@ struct req {
 struct req *req_new(fuse_req_t fr, fuse_ino_t ino, const char *op);
 /* Memory of the request's own for its data, with what is there; also to read into. */
 void req_own_data(struct req *r);
+/* queue.c with request.c: it may be given up from here on; false: it was, and must not
+ * reach the driver; its end; out of the queue, where it would stay as long as the pool
+ * is stalled (false: it is not there). */
+void req_live(struct req *r, unsigned deadline_ms);
+bool req_begin_io(struct req *r);
+void req_finish(struct req *r);
+bool req_unqueue(struct req *r);
+void req_put(struct req *r);
 /* Runs r->fn now, or queues it. deadline_ms 0: none. */
 void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms);
 /* True for exactly one caller, who then answers, with success. Afterwards r->fr may be
@@ -375,9 +383,12 @@ struct node *shown_child(struct node *dir, enum kind k, const char *name,
 			 const struct cfile *cf, uid_t uid, struct buf *text);
 struct stamp shown_stamp(struct node *n);       /* its size, and when it was first shown */
 bool shown_take(struct node *n, const struct caller *who, struct buf *text);
-/* Before the answer to an open. False: another open is at it, and this one must be
- * direct I/O. */
+/* Does n stand for this text? */
+bool shown_is(struct node *n, const struct buf *text);
+/* Before the answer to an open of that text. False: it must be direct I/O. */
 bool shown_store(struct node *n, const struct buf *text);
+/* Before the answer to one of another text. False: it must not get into the pages. */
+bool shown_spoil(struct node *n);
 
 /* poll.c: those who wait for control/events */
 struct waiter {

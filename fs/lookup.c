@@ -13,7 +13,8 @@
 /* Fixed names stay for an hour; a pool's name for a second (a dead run answers
  * ESTALE, and the kernel asks again); a volume's for opt.cache, which is how
  * long a change made elsewhere may stay unseen; those of a pool's directories in
- * control/ as long (they answer ESTALE, too). A text's attributes do not change. */
+ * control/ as long (they answer ESTALE, too). A text's attributes do not change, and a
+ * read that asked for them would fail when its volume is gone. */
 double node_timeout(struct node *n, bool name)
 {
 	switch ((enum kind)n->kind) {
@@ -27,7 +28,7 @@ double node_timeout(struct node *n, bool name)
 			return 3600;
 		/* fallthrough */
 	case N_VOLTEXT:
-		return !name && node_is_shown(n) ? opt.cache : 0;
+		return !name && node_is_shown(n) ? 3600 : 0;
 	case N_CPOOL: case N_VOLUMES:
 		return name ? opt.cache : 0;
 	case N_POOL:

@@ -4,7 +4,7 @@
  *
  * One rule: while a thread works on a request, another one reads. So a request
  * may be worked on where it was read, without a hand-over, and may block; how
- * many of one pool may do so is request.c's to say. libfuse's own loop is
+ * many of one pool may do so is queue.c's to say. libfuse's own loop is
  * not used because its end waits for every thread, and one may hang in a
  * driver for ever.
  *

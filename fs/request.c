@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * request.c - the life of one request: run or queued, and answered once.
+ * request.c - the life of one request: answered once, by whoever comes first.
  *
  * Three may answer: the work when it ends, the kernel's INTERRUPT (EINTR), and
  * the deadline. req_claim() decides. A driver's call cannot be taken back, so
@@ -26,13 +26,6 @@ static unsigned live_count;
 static atomic_uint lingering;           /* requests that still work on names */
 static bool clock_asleep;
 static unsigned clock_question, clock_reply;
-static _Thread_local struct queue *serving;     /* whose requests this thread works on */
-
-bool thread_may_block(void)
-{
-	return serving;
-}
-
 bool thread_run(void *(*f)(void *), void *arg)
 {
 	pthread_attr_t a;
@@ -45,25 +38,6 @@ bool thread_run(void *(*f)(void *), void *arg)
 	rc = pthread_create(&t, &a, f, arg);
 	pthread_attr_destroy(&a);
 	return !rc;
-}
-
-struct queue *queue_new(unsigned limit)
-{
-	struct queue *q = xcalloc(1, sizeof *q);
-
-	q->limit = limit;
-	pthread_mutex_init(&q->mu, NULL);
-	q->last = &q->first;
-	return q;
-}
-
-void queue_free(struct queue *q)
-{
-	if (!q)
-		return;
-	assert(!q->first && !q->threads && !q->async);
-	pthread_mutex_destroy(&q->mu);
-	free(q);
 }
 
 static struct queue *queue_of(struct node *n)
@@ -98,7 +72,7 @@ struct req *req_new(fuse_req_t fr, fuse_ino_t ino, const char *op)
 	return r;
 }
 
-static void req_put(struct req *r)
+void req_put(struct req *r)
 {
 	if (atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
@@ -172,28 +146,6 @@ void req_lingers(struct req *r)
 	pthread_mutex_unlock(&live_mu);
 }
 
-/* Out of the queue, where it would stay as long as the pool is stalled. */
-static bool dequeue(struct req *r)
-{
-	struct queue *q = r->queue;
-	struct req **p;
-	bool found;
-
-	pthread_mutex_lock(&q->mu);
-	for (p = &q->first; *p && *p != r; p = &(*p)->next)
-		;
-	found = *p;
-	if (found) {
-		*p = r->next;
-		if (!*p)
-			q->last = p;
-	}
-	pthread_mutex_unlock(&q->mu);
-	return found;
-}
-
-static void finish(struct req *r);
-
 /* Called once by whoever answers in the work's place, with a reference. */
 static void given_up(struct req *r)
 {
@@ -212,8 +164,8 @@ static void given_up(struct req *r)
 	pthread_mutex_unlock(&live_mu);
 	if (v)
 		vol_cancel(v, &r->io);
-	if (r->queued && dequeue(r))
-		finish(r);
+	if (r->queued && req_unqueue(r))
+		req_finish(r);
 }
 
 /* Has the thread that asked got a signal? The kernel also interrupts a request for
@@ -337,7 +289,7 @@ void req_ok(struct req *r)
 
 /* ---- deadlines ------------------------------------------------------------- */
 
-static void live_add(struct req *r, unsigned deadline_ms)
+void req_live(struct req *r, unsigned deadline_ms)
 {
 	r->begun = r->begun_ns / 1000000;
 	r->deadline = deadline_ms ? r->begun + deadline_ms : 0;
@@ -509,9 +461,9 @@ void requests_init(void)
 		abort();
 }
 
-/* ---- running ----------------------------------------------------------------- */
+/* ---- for queue.c, and looking around ------------------------------------------- */
 
-static void finish(struct req *r)
+void req_finish(struct req *r)
 {
 	if (r->entered)
 		run_leave(&r->call);
@@ -520,7 +472,7 @@ static void finish(struct req *r)
 }
 
 /* The driver comes next: not for a request that was given up. */
-static bool begin_io(struct req *r)
+bool req_begin_io(struct req *r)
 {
 	pthread_mutex_lock(&live_mu);
 	bool go = !atomic_load(&r->answered) || r->promised;
@@ -529,165 +481,11 @@ static bool begin_io(struct req *r)
 	return go;
 }
 
-/* True: the request is over. False: its completion calls req_end. */
-static bool work(struct req *r)
-{
-	int rc = 0;
-	bool async;
-
-	r->queued = false;
-	if (atomic_load(&r->answered))
-		return true;
-	if (r->run) {           /* waits while the pool starts or stops */
-		rc = run_enter(r->run, &r->call, r->op, &r->err);
-		r->entered = rc == 0;
-	}
-	if (rc < 0) {
-		req_fail(r, rc);
-		return true;
-	}
-	if (!begin_io(r))
-		return true;
-	atomic_fetch_add(&r->refs, 1);  /* an asynchronous end may come before fn returns */
-	r->fn(r);
-	async = r->is_async;
-	req_put(r);
-	return !async;
-}
-
-void req_async(struct req *r)
-{
-	r->is_async = true;
-	pthread_mutex_lock(&r->queue->mu);
-	r->queue->async++;
-	pthread_mutex_unlock(&r->queue->mu);
-}
-
-static struct req *pop_locked(struct queue *q)
-{
-	struct req *r = q->async < POOL_ASYNC_MAX ? q->first : NULL;
-
-	if (r) {
-		q->first = r->next;
-		if (!q->first)
-			q->last = &q->first;
-	}
-	return r;
-}
-
-/* Runs r and then what waits in its queue, on this thread. */
-static void serve(struct req *r)
-{
-	struct queue *q = r->queue;
-	struct node *keep = node_get(r->node);  /* keeps q */
-
-	serving = q;
-	while (r) {
-		loop_working();
-		if (work(r))
-			finish(r);
-		pthread_mutex_lock(&q->mu);
-		r = pop_locked(q);
-		if (!r)
-			q->threads--;
-		pthread_mutex_unlock(&q->mu);
-	}
-	serving = NULL;
-	node_put(keep, 1);
-}
-
-static void *serve_thread(void *arg)
-{
-	serve(arg);
-	return NULL;
-}
-
-enum { KEEP_MIN = 256 << 10 };           /* less is copied quicker than it is mapped */
-
-void req_own_data(struct req *r)
-{
-	char *mine;
-
-	if (r->data_owned)
-		return;
-	r->data_owned = true;
-	/* A secret's is wiped as a whole. */
-	if (r->size >= KEEP_MIN && r->node->kind != N_SECRET)
-		r->kept = loop_keep_buffer(r->data);
-	if (r->kept)
-		return;
-	mine = xmalloc(r->size ? r->size : 1);
-	if (r->data)
-		memcpy(mine, r->data, r->size);
-	r->data = mine;
-}
-
-void req_run(struct req *r, void (*fn)(struct req *), unsigned deadline_ms)
-{
-	struct queue *q = r->queue;
-	bool full, gone;
-
-	r->fn = fn;
-	if (opt.debug)
-		log_debug("node %llu %s %s by process %d", (unsigned long long)r->node->id, r->op,
-			  r->name ? r->name : "", (int)r->ctx.pid);
-	live_add(r, deadline_ms);
-	pthread_mutex_lock(&q->mu);
-	full = q->threads >= q->limit || q->async >= POOL_ASYNC_MAX;
-	if (!full)
-		q->threads++;
-	pthread_mutex_unlock(&q->mu);
-	if (!full) {
-		serve(r);
-		return;
-	}
-	if (r->data)                    /* the thread's buffer is used again */
-		req_own_data(r);
-	pthread_mutex_lock(&q->mu);
-	if (q->threads < q->limit && q->async < POOL_ASYNC_MAX) {
-		q->threads++;           /* a place became free meanwhile */
-		pthread_mutex_unlock(&q->mu);
-		serve(r);
-		return;
-	}
-	r->next = NULL;
-	r->queued = true;
-	gone = atomic_load(&r->answered);       /* else who answers finds it here */
-	if (!gone) {
-		*q->last = r;
-		q->last = &r->next;
-	}
-	pthread_mutex_unlock(&q->mu);
-	if (gone)
-		finish(r);
-}
-
 void req_set_io(struct req *r, struct vol *v)
 {
 	pthread_mutex_lock(&live_mu);
 	r->iovol = v;
 	pthread_mutex_unlock(&live_mu);
-}
-
-void req_end(struct req *r)
-{
-	struct queue *q = r->queue;
-	struct node *keep = node_get(r->node);
-	struct req *next = NULL;
-
-	finish(r);
-	pthread_mutex_lock(&q->mu);
-	q->async--;
-	/* This thread, if it serves q, looks there itself. If it does not, it is
-	 * a driver's or the clock's, and must not wait. */
-	if (serving != q && q->threads < q->limit) {
-		next = pop_locked(q);
-		q->threads += next != NULL;
-	}
-	pthread_mutex_unlock(&q->mu);
-	if (next && !thread_run(serve_thread, next))
-		serve(next);
-	node_put(keep, 1);
 }
 
 bool req_tells(const struct change_call *c)

@@ -8,6 +8,7 @@
 
 events() { cut -d' ' -f3- "$C/events"; }
 
+need strace
 pf_setup
 mkdir "$DATA/p"
 (cd "$DATA/p" && for i in {1..3000}; do : >"a-volume-of-many-$i"; done)
@@ -36,6 +37,23 @@ for i in {1..20}; do
 	rmdir "$M/p"
 done
 is $lost 0 "what is made behind right after the start is told of"
+
+# The same of a size, of which the time of the directory does not tell.
+strace -f -e trace=inotify_add_watch -e inject=inotify_add_watch:delay_enter=300000 \
+	-o "$T/strace" -p "$pf_pid" 2>"$T/strace.err" &
+tracer=$!
+if wait_for 20 grep -q attached "$T/strace.err"; then
+	seen=$(events | wc -l)
+	mkdir "$M/p"
+	echo text >"$DATA/p/new1"
+	told() { events | tail -n +$((seen + 1)) | grep -qE "^(volume-resized p new1 5|volumes-changed p)$"; }
+	ok "what is written behind before it is watched is told of" wait_for 20 told
+	rmdir "$M/p"
+	pf_untrace "$tracer"
+else
+	kill "$tracer" 2>/dev/null
+	skip "what is written behind before it is watched is told of" "cannot trace the daemon"
+fi
 
 mkdir "$M/p"
 truncate -s 4096 "$M/p/mine"
