@@ -55,6 +55,7 @@ struct conn {
 	unsigned timeout;               /* seconds of one operation */
 	atomic_bool pooled;             /* io is usable */
 	atomic_size_t behind;           /* bytes answered and not stored yet */
+	atomic_uint_fast64_t resized;   /* now_ms() when we last gave an image another size */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -233,6 +234,8 @@ void image_error(struct image *i, int rc);
 int image_flush(struct image *i);
 /* Until what was written before has reached the cluster, or failed. */
 void image_wait_writes(struct image *i);
+/* Is one under way? */
+bool image_writing(struct image *i);
 /* A flush has ended that began after so many writes. */
 void image_flushed(struct image *i, uint64_t writes, int rc);
 bool image_unflushed(struct image *i);

@@ -192,7 +192,8 @@ bool listing_head(struct listing *l, const char *name, struct head *h)
 		l->next = i + 1;
 		while (p->asked)
 			pthread_cond_wait(&l->changed, &l->lock);
-		if (p->read && now_ms() - p->read < FRESH_MS && !l->dropped) {
+		if (p->read && p->read > atomic_load(&l->conn->resized) &&
+		    now_ms() - p->read < FRESH_MS && !l->dropped) {
 			l->hits++;
 			read_on(l, i);
 		} else {

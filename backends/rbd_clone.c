@@ -109,6 +109,7 @@ static int clone_bytes(struct image *from, const char *temp, struct progress *pr
 	char id[64];
 	int rc;
 
+	image_wait_writes(from);        /* some were answered before they are stored */
 	size = image_size(from);
 	rbd_image_options_create(&o);
 	rbd_image_options_set_uint64(o, RBD_IMAGE_OPTION_ORDER, from->order);

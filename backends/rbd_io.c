@@ -66,8 +66,8 @@ int rbdv_open(struct pool *p, const char *name, int flags, struct vol *v, struct
 	return 0;
 }
 
-/* The failed writes that this handle has not been told of. */
-int volume_errors(struct vol *v, struct err *e)
+/* heard: by a program, not by the log alone. */
+static int tell_errors(struct vol *v, bool heard, struct err *e)
 {
 	struct rbdv *r = v->priv;
 	struct image *i = r->image;
@@ -76,12 +76,18 @@ int volume_errors(struct vol *v, struct err *e)
 	pthread_mutex_lock(&i->lock);
 	if (r->errors != i->errors) {
 		r->errors = i->errors;
-		i->error_seen = true;
+		i->error_seen |= heard;
 		rc = i->error;
 	}
 	pthread_mutex_unlock(&i->lock);
 	return rc < 0 ? rbd_fail(i->conn, rc, e, "data that was written before could not be "
 				 "stored, and is lost") : 0;
+}
+
+/* The failed writes that this handle has not been told of. */
+int volume_errors(struct vol *v, struct err *e)
+{
+	return tell_errors(v, true, e);
 }
 
 static bool is_open(struct image *i)
@@ -105,7 +111,7 @@ int rbdv_close(struct vol *v, struct err *e)
 		image_unuse(i);
 	}
 	if (rc == 0)
-		rc = volume_errors(v, e);
+		rc = tell_errors(v, false, e);  /* a release has no program that asks */
 	/* Deleted while it was open: now it can go. */
 	if (atomic_load(&i->deleted))
 		atomic_store(&v->pool->untidy, true);
@@ -128,9 +134,10 @@ void image_flushed(struct image *i, uint64_t writes, int rc)
 		atomic_store(&i->flushed, writes);
 }
 
+/* A flush may have counted a write that began while it waited, and is under way still. */
 bool image_unflushed(struct image *i)
 {
-	return atomic_load(&i->writes) != atomic_load(&i->flushed);
+	return image_writing(i) || atomic_load(&i->writes) != atomic_load(&i->flushed);
 }
 
 int image_flush(struct image *i)

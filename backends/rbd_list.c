@@ -118,9 +118,11 @@ static void size_of_open(struct conn *c, struct head *h)
 		return;
 	pthread_mutex_lock(&c->lock);
 	bool open = i->state == IMAGE_OPEN && i->watched;
+	bool closing = i->state == IMAGE_CLOSING && i->watched;
 	pthread_mutex_unlock(&c->lock);
-	if (open) {
-		image_refresh(i);
+	if (open || closing) {
+		if (open)
+			image_refresh(i);
 		pthread_mutex_lock(&i->lock);
 		if (i->sized)
 			h->size = i->size;

@@ -330,6 +330,7 @@ static int wipe_random(struct image *i, uint64_t size, struct progress *pr, stru
 	_cleanup_free_ char *room = xmalloc(COPY_STEP);
 	ssize_t rc;
 
+	image_wait_writes(i);           /* or what was to be wiped comes after it */
 	for (uint64_t off = 0; off < size; ) {
 		size_t len = size - off < COPY_STEP ? (size_t)(size - off) : COPY_STEP;
 

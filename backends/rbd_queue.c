@@ -110,6 +110,17 @@ static struct pending *ready(struct image *i)
 	return list;
 }
 
+bool image_writing(struct image *i)
+{
+	struct pending *o;
+
+	pthread_mutex_lock(&i->lock);
+	for (o = i->ops; o && o->kind != IO_WRITE; o = o->next)
+		;
+	pthread_mutex_unlock(&i->lock);
+	return o;
+}
+
 void image_wait_writes(struct image *i)
 {
 	uint64_t until;
@@ -234,9 +245,10 @@ void image_submit(struct image *i, struct io *io, size_t len)
 	op->off = io->off;
 	op->len = len;
 	op->data = io->data;
+	pthread_mutex_lock(&i->lock);
+	/* Locked: who finds it counted finds it in the list, and can wait for it. */
 	if (op->kind == IO_WRITE)
 		atomic_fetch_add(&i->writes, 1);
-	pthread_mutex_lock(&i->lock);
 	behind = take_behind(i, io, len);
 	if (behind) {
 		op->behind = true;

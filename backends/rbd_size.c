@@ -35,6 +35,7 @@ static int set_real(struct image *i, uint64_t size, struct err *e)
 	if (size < i->real)
 		image_flush(i);
 	rc = rbd_resize2(i->h, size, true, no_progress, NULL);
+	atomic_store(&i->conn->resized, now_ms());      /* what was read ahead is old */
 	if (rc == -EROFS || rc == -EBUSY)
 		return err_set(e, EBUSY, "another Ceph client has the image's lock");
 	if (rc < 0)

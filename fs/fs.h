@@ -96,7 +96,8 @@ struct node {
 	pthread_mutex_t mu;
 	struct handle *handles;         /* N_VOL: open ones */
 	int backing_id;                 /* kernel passthrough while > 0 */
-	bool mode_set, passthrough;     /* decided at the first open */
+	bool mode_set;                  /* decided at the first open, as the next */
+	atomic_bool passthrough;        /* also read without the lock */
 	struct lockers *lockers;        /* locks.c */
 	struct stamp seen;              /* last told to the kernel */
 	bool seen_set, cache_good;      /* pages match the file of stamp */

@@ -101,7 +101,8 @@ static void handle_drop(struct handle *h)
 	if (!n->handles) {
 		id = n->backing_id;
 		n->backing_id = 0;
-		n->mode_set = n->passthrough = false;
+		n->mode_set = false;
+		n->passthrough = false;
 	}
 	pthread_mutex_unlock(&n->mu);
 	locks_drop_handle(n, (uintptr_t)h);     /* after: none is added any more */

@@ -113,13 +113,14 @@ while not os.path.exists(sys.argv[2]):
     os.pwrite(fd, b"%08d" % n * 512, (n % 1024) * 4096)
     if n % 10 == 0:
         os.fsync(fd)
+        open(sys.argv[2] + ".begun", "w").close()
     n += 1
 os.fsync(fd)
 print(n)
 END
 python3 "$T/writer.py" "$M/p/w" "$T/enough" >"$T/count" 2>"$T/err" &
 writer=$!
-sleep 0.3
+wait_for 60 [ -e "$T/enough.begun" ]     # who comes first has the image
 for i in 1 2 3; do
 	rbd snap create --no-progress "w@s$i" || echo "snap $i" >>"$T/tool"
 	rbd resize --no-progress --size "$((64 + i))M" w || echo "resize $i" >>"$T/tool"
