@@ -184,9 +184,8 @@ static int open_node(struct req *r, struct node *n, struct chandle **out)
 		return rc;
 	}
 	r->fi.fh = (uintptr_t)h;
-	h->foreign = node_is_shown(n) && !h->shown && !shown_spoil(n);
-	r->fi.keep_cache = h->shown && shown_store(n, &h->text);
-	r->fi.direct_io = !r->fi.keep_cache;    /* sizes change with every reading */
+	h->foreign = node_is_shown(n) && !h->shown;
+	r->fi.direct_io = true;         /* sizes change with every reading */
 	r->fi.noflush = mode == O_RDONLY;
 	*out = h;
 	return 0;

@@ -105,7 +105,6 @@ struct node {
 	atomic_uint_fast64_t told_size; /* N_VOL: by an event, or known before */
 	atomic_uint late;               /* abandoned writes that may still land */
 	atomic_uint writers;            /* N_DEF, N_VOLTEXT, N_SECRET: open handles that write */
-	unsigned stored;                /* mu; shown.c's: is its text in the kernel's pages? */
 };
 
 void tree_init(void);
@@ -386,10 +385,6 @@ struct stamp shown_stamp(struct node *n);       /* its size, and when it was fir
 bool shown_take(struct node *n, const struct caller *who, struct buf *text);
 /* Does n stand for this text? */
 bool shown_is(struct node *n, const struct buf *text);
-/* Before the answer to an open of that text. False: it must be direct I/O. */
-bool shown_store(struct node *n, const struct buf *text);
-/* Before the answer to one of another text. False: it must not get into the pages. */
-bool shown_spoil(struct node *n);
 
 /* poll.c: those who wait for control/events */
 struct waiter {

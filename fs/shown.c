@@ -5,13 +5,10 @@
  *
  * open(2) of such a file looks it up first, which needs its size and so its whole text,
  * and for that the driver. Each text is a node of its own (the name gets another one
- * when the text has changed), so what the kernel caches of it is never another text:
- * the open that follows takes the text, once and at once, so that nobody reads what is
- * older than his own lookup, and puts it into the kernel's pages, where it is read
- * without a request. An open that finds none here makes its own; when that is another one
- * by now, it is direct I/O. A private mapping of such a file would read its text into the
- * node's pages: if the node's own is not there yet, it never will be; else the mapping gets
- * an error.
+ * when the text has changed), so that what the kernel keeps of it, its size and the pages
+ * of mappings, is never another text's. The open that follows takes the text, once and at
+ * once, so that nobody reads what is older than his own lookup; an open that finds none
+ * here makes its own.
  * Called by lookup.c, tree.c and ctl.c; never for a file that is written, that grows, or
  * that tells its size.
  */
@@ -24,7 +21,6 @@ enum {
 	SHOWN_MS = 50,
 	KEPT = 64,                      /* texts that no open has taken yet */
 };
-enum { NOT_STORED, STORED, SPOILT };    /* node's stored */
 
 static struct shown {
 	uint64_t id;                    /* the node's; 0: none */
@@ -75,17 +71,9 @@ static void keep(struct node *n, uid_t uid, struct buf *text)
 struct node *shown_child(struct node *dir, enum kind k, const char *name,
 			 const struct cfile *cf, uid_t uid, struct buf *text)
 {
-	uint64_t ident = text_hash(text);
-	struct node *n = node_child(dir, k, name, ident, dir->run, dir->cp, cf);
+	struct node *n = node_child(dir, k, name, text_hash(text), dir->run, dir->cp, cf);
 
 	pthread_mutex_lock(&n->mu);
-	while (n->stored == SPOILT) {
-		pthread_mutex_unlock(&n->mu);
-		node_unlink(dir, name);
-		node_put(n, 1);
-		n = node_child(dir, k, name, ident, dir->run, dir->cp, cf);
-		pthread_mutex_lock(&n->mu);
-	}
 	if (!n->stamp.mtime.tv_sec) {
 		n->stamp.size = (off_t)text->len;
 		clock_gettime(CLOCK_REALTIME, &n->stamp.mtime);
@@ -131,33 +119,4 @@ bool shown_take(struct node *n, const struct caller *who, struct buf *text)
 	}
 	pthread_mutex_unlock(&mu);
 	return fits;
-}
-
-/* The kernel locks the page meanwhile. Nobody who holds that lock can wait for us: no open
- * of the node has been answered yet, but such as have spoilt it. */
-bool shown_store(struct node *n, const struct buf *text)
-{
-	struct fuse_bufvec v = FUSE_BUFVEC_INIT(text->len);
-	bool ours;
-
-	pthread_mutex_lock(&n->mu);
-	if (n->stored == NOT_STORED) {
-		v.buf[0].mem = text->data;
-		if (text->len)  /* what fails is read by a request */
-			fuse_lowlevel_notify_store(session, n->id, 0, &v, 0);
-		n->stored = STORED;
-	}
-	ours = n->stored == STORED;
-	pthread_mutex_unlock(&n->mu);
-	return ours;
-}
-
-bool shown_spoil(struct node *n)
-{
-	pthread_mutex_lock(&n->mu);
-	bool stored = n->stored == STORED;
-	if (!stored)
-		n->stored = SPOILT;
-	pthread_mutex_unlock(&n->mu);
-	return !stored;
 }

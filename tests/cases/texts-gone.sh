@@ -66,5 +66,5 @@ for verb, opened in ("aaaa", True), ("cccc", False):
     print(verb in now(), verb in now())
 P
 is "$(python3 "$T/map.py" "$C/pools/q")" "True 7 True True True True
-True 0 True True True True" "what is mapped late is never what another descriptor reads"
+True 7 True True True True" "what is mapped late is never what another descriptor reads"
 done_testing
