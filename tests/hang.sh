@@ -68,7 +68,12 @@ hang_pools() { # p with v1 to v6, other with v, idle
 		head -c 65536 /dev/urandom >"$DATA/p/v$v"
 	done
 	head -c 1M /dev/urandom >"$DATA/other/v"
+	# Who announces them has looked at them by then, and the kernel knows nothing of that
+	# any more: a stat asks the driver.
+	wait_for 20 grep -q "volume-created other v" "$C/events"
+	sleep 1
 	ls -l "$M" "$M/p" "$M/other" >/dev/null
+	sleep 0.2
 }
 
 # A program that does ACTION waits in the driver's OP; a signal ends it.
