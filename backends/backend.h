@@ -84,6 +84,10 @@ void cleanup_close(int *fd);    /* if >= 0; keeps errno */
 
 /* Monotonic milliseconds. */
 uint64_t now_ms(void);
+/* FNV-1a: goes on from h, at first HASH_BEGIN. The same for ever: it is in names and inode
+ * numbers. */
+#define HASH_BEGIN 0xcbf29ce484222325ULL
+uint64_t hash_add(uint64_t h, const void *data, size_t len);
 
 /* ---- locks and threads (thread.c) --------------------------------------- */
 

@@ -129,6 +129,13 @@ void cleanup_close(int *fd)
 	errno = saved;
 }
 
+uint64_t hash_add(uint64_t h, const void *data, size_t len)
+{
+	for (const unsigned char *p = data; len; len--)
+		h = (h ^ *p++) * 0x100000001b3ULL;
+	return h;
+}
+
 uint64_t now_ms(void)
 {
 	struct timespec ts;

@@ -191,7 +191,7 @@ static int set_options(struct conn *c, struct pool *p, struct err *e)
 		/* librbd's write-behind now and then calls a flush well after a write that
 		 * failed, and the data is gone: seen in a full pool, 2 of 300 times. */
 		{ "rbd_cache", "false" },
-		/* Requests come from many threads already; here two get in each other's way. */
+		/* Requests come from many threads already; two are no quicker, three slower. */
 		{ "librados_thread_count", "1" },
 		/* The time of the last change, to the second; no writes for reads. */
 		{ "rbd_mtime_update_interval", "1" },

@@ -192,7 +192,8 @@ static void *behind_thread(void *arg)
 	uint64_t size;
 
 	if (rbd_get_size(op->image->h, &size) == 0 && op->off >= size) {
-		rc = op->kind == IO_READ ? 0 : -ENOSPC;
+		/* Of one answered already no sentence of its own can tell. */
+		rc = op->kind == IO_READ ? 0 : op->io ? -ENOSPC : -EIO;
 		if (rc < 0 && op->io)
 			err_set(&op->io->err, ENOSPC, "it ends at byte %llu now: somebody has made "
 				"it smaller", (unsigned long long)size);

@@ -43,11 +43,9 @@ static bool fits(const char *name)
 
 static struct slot **slot_at(struct watch *w, const char *name)
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
+	uint64_t h = hash_add(HASH_BEGIN, name, strlen(name));
 	struct slot **s;
 
-	for (const char *c = name; *c; c++)
-		h = (h ^ (unsigned char)*c) * 0x100000001b3ULL;
 	for (s = &w->slots[(h ^ h >> 32) % BUCKETS]; *s && strcmp((*s)->name, name);
 	     s = &(*s)->next)
 		;

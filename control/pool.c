@@ -227,6 +227,7 @@ int pool_launch(struct change *ch, bool takeover, void (*started)(void *arg), vo
 	struct cpool *cp = ch->cp;
 	int rc = launch(ch->run, takeover, e);
 	bool lasts = false;
+	struct call watch;
 	struct run *run;
 
 	cpool_set_error(cp, rc ? e->text : "");
@@ -241,7 +242,7 @@ int pool_launch(struct change *ch, bool takeover, void (*started)(void *arg), vo
 		event_pool(cp->name, "pool-started", NULL);
 		lasts = pool_watch_lasts(run->pool);
 		if (lasts)
-			run_settle_begin(run);
+			run_watch_begin(run, &watch);
 		else
 			run_watch(run);
 	}
@@ -249,7 +250,7 @@ int pool_launch(struct change *ch, bool takeover, void (*started)(void *arg), vo
 	if (!rc && started)
 		started(arg);
 	if (lasts)
-		run_settle_end(run);
+		run_watch_end(&watch);
 	/* What an earlier daemon left half done. */
 	if (!rc)
 		tidy_start(run);

@@ -192,8 +192,7 @@ struct run {
 	struct holder *holders;
 	char *path;
 	struct probe probe;
-	bool settling;                  /* runs, but calls wait until changes are watched */
-	uint64_t settling_since;
+	bool unwatched;                 /* runs, but calls wait until changes are watched */
 	bool told_stalled;
 	bool tidying;                   /* a thread of tidy.c is at work */
 	struct progress tidy;
@@ -214,9 +213,9 @@ void tidy_start(struct run *r);
 void tidy_stop(struct run *r, uint64_t until);
 /* Between the driver's start and its stop: who tells of changes of volumes. */
 void run_watch(struct run *r);
-/* That will take some time: calls wait from now on, until it is done. */
-void run_settle_begin(struct run *r);
-void run_settle_end(struct run *r);
+/* That may take long: from now on it counts as a call, for which others wait; and does it. */
+void run_watch_begin(struct run *r, struct call *c);
+void run_watch_end(struct call *c);
 /* usage.c: what is known without asking, for the metrics. */
 struct run_sample {
 	bool known;

@@ -127,6 +127,18 @@ void run_set_state(struct run *r, enum pool_state s, const struct err *why)
 
 /* ---- calls ------------------------------------------------------------------- */
 
+/* Locked. */
+static void call_add(struct run *r, struct call *c, struct call_list *l, const char *what)
+{
+	c->run = run_get(r);
+	c->what = what;
+	c->since = now_ms();
+	c->next = NULL;
+	c->link = l->last;
+	*l->last = c;
+	l->last = &c->next;
+}
+
 static int enter(struct run *r, struct call *c, struct call_list *l, const char *what,
 		 struct err *e)
 {
@@ -134,16 +146,10 @@ static int enter(struct run *r, struct call *c, struct call_list *l, const char 
 
 	mutex_lock(&r->lock);
 	while (r->state == POOL_STARTING || r->state == POOL_STOPPING ||
-	       (r->settling && r->state == POOL_ACTIVE))
+	       (r->unwatched && r->state == POOL_ACTIVE))
 		pthread_cond_wait(&r->changed, &r->lock);
 	if (r->state == POOL_ACTIVE) {
-		c->run = run_get(r);
-		c->what = what;
-		c->since = now_ms();
-		c->next = NULL;
-		c->link = l->last;
-		*l->last = c;
-		l->last = &c->next;
+		call_add(r, c, l, what);
 	} else if (r->state == POOL_FAILED && r->why.code) {
 		*e = r->why;
 		rc = -e->code;
@@ -162,6 +168,30 @@ int run_enter(struct run *r, struct call *c, const char *what, struct err *e)
 int run_enter_long(struct run *r, struct call *c, const char *what, struct err *e)
 {
 	return enter(r, c, &r->longs, what, e);
+}
+
+void run_watch_begin(struct run *r, struct call *c)
+{
+	mutex_lock(&r->lock);
+	call_add(r, c, &r->calls, "watch");
+	r->unwatched = true;
+	mutex_unlock(&r->lock);
+}
+
+void run_watch_end(struct call *c)
+{
+	struct run *r = c->run;
+	bool over;
+
+	run_watch(r);
+	mutex_lock(&r->lock);
+	r->unwatched = false;
+	over = r->state != POOL_ACTIVE && r->state != POOL_STOPPING;
+	pthread_cond_broadcast(&r->changed);
+	mutex_unlock(&r->lock);
+	if (over)                       /* it hung, and the stop did not wait for it */
+		pool_unwatch(r->pool);
+	run_leave(c);
 }
 
 /* Locked. Told once for each time it stalls. */
@@ -329,10 +359,6 @@ int run_quiesce(struct run *r, struct err *e)
 			for (struct holder *h = r->holders->next; h; h = h->next)
 				more++;
 			break;
-		}
-		if (r->settling && now_ms() - r->settling_since < CALL_HUNG_MS) {
-			cond_wait_until(&r->changed, &r->lock, r->settling_since + CALL_HUNG_MS);
-			continue;
 		}
 		while (c && now_ms() - c->since >= CALL_HUNG_MS)
 			c = c->next;

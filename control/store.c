@@ -30,11 +30,9 @@ struct store {
 static char *source_key(const char *source)
 {
 	const char *base = strrchr(source, '/') + 1;
-	uint64_t hash = 0xcbf29ce484222325;
+	uint64_t hash = hash_add(HASH_BEGIN, source, strlen(source));
 	char *key;
 
-	for (const char *s = source; *s; s++)
-		hash = (hash ^ (unsigned char)*s) * 0x100000001b3;
 	key = xasprintf("%016llx-%.64s", (unsigned long long)hash, *base ? base : "root");
 	for (char *s = key; *s; s++)
 		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *s))

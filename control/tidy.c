@@ -108,28 +108,6 @@ static void changed(void *arg, enum vol_change what, const char *name, const cha
 	event_volume(run_name(arg), what, name, to, size);
 }
 
-void run_settle_begin(struct run *r)
-{
-	mutex_lock(&r->lock);
-	r->settling = true;
-	r->settling_since = now_ms();
-	mutex_unlock(&r->lock);
-}
-
-void run_settle_end(struct run *r)
-{
-	bool over;
-
-	run_watch(r);
-	mutex_lock(&r->lock);
-	r->settling = false;
-	over = r->state != POOL_ACTIVE && r->state != POOL_STOPPING;
-	pthread_cond_broadcast(&r->changed);
-	mutex_unlock(&r->lock);
-	if (over)                       /* it hung, and the stop did not wait for it */
-		pool_unwatch(r->pool);
-}
-
 void run_watch(struct run *r)
 {
 	struct err e = {0};

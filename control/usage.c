@@ -113,7 +113,7 @@ static void probe_wait(struct run *r, bool here, unsigned wait_ms, bool count)
 	uint64_t until = now_ms() + wait_ms, mine;
 	struct probe *p = &r->probe;
 
-	while (r->settling && r->state == POOL_ACTIVE && cond_wait_until(&r->changed, &r->lock, until))
+	while (r->unwatched && r->state == POOL_ACTIVE && cond_wait_until(&r->changed, &r->lock, until))
 		;
 	/* What starts or stops answers no question. */
 	if (r->state != POOL_ACTIVE || (p->running && now_ms() - p->since > PROBE_LATE_MS))

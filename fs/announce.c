@@ -49,15 +49,13 @@ static pthread_mutex_t marks_mu = PTHREAD_MUTEX_INITIALIZER;
 
 static uint64_t add(uint64_t h, const char *text)
 {
-	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * 0x100000001b3ULL;
-	return (h ^ '/') * 0x100000001b3ULL;
+	return hash_add(hash_add(h, text, strlen(text)), "/", 1);
 }
 
 static uint64_t key_of(char op, const char *dir, const char *name, const char *to)
 {
 	const char text[2] = { op };
-	uint64_t h = add(add(add(add(0xcbf29ce484222325ULL, text), dir), name), to ? to : "");
+	uint64_t h = add(add(add(add(HASH_BEGIN, text), dir), name), to ? to : "");
 
 	return h ? h : 1;
 }

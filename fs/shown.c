@@ -44,10 +44,8 @@ bool node_is_shown(struct node *n)
 /* Not 0. */
 static uint64_t text_hash(const struct buf *text)
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
+	uint64_t h = hash_add(HASH_BEGIN, text->data, text->len);
 
-	for (size_t i = 0; i < text->len; i++)
-		h = (h ^ (unsigned char)text->data[i]) * 0x100000001b3ULL;
 	h = (h ^ h >> 32) * 0x9e3779b97f4a7c15ULL;
 	return h ^ h >> 29 ? h ^ h >> 29 : 1;
 }

@@ -21,20 +21,11 @@ static size_t buckets, count;
 static uint64_t next_id = FUSE_ROOT_ID;
 static struct timespec born;            /* times of what has none */
 
-static uint64_t mix(uint64_t h, const void *data, size_t len)
-{
-	const unsigned char *p = data;
-
-	while (len--)
-		h = (h ^ *p++) * 0x100000001b3ULL;
-	return h;
-}
-
 static size_t name_slot(const struct node *parent, const char *name)
 {
-	uint64_t h = mix(0xcbf29ce484222325ULL, &parent->id, sizeof parent->id);
+	uint64_t h = hash_add(HASH_BEGIN, &parent->id, sizeof parent->id);
 
-	h = mix(h, name, strlen(name));
+	h = hash_add(h, name, strlen(name));
 	return (h ^ h >> 32) & (buckets - 1);
 }
 
@@ -361,9 +352,9 @@ static uint64_t name_ino(enum kind k, const char *pool, const char *name)
 {
 	uint64_t h = 0xcbf29ce484222325ULL;
 
-	h = mix(h, &k, sizeof k);
-	h = mix(h, pool, strlen(pool) + 1);
-	h = mix(h, name, strlen(name));
+	h = hash_add(h, &k, sizeof k);
+	h = hash_add(h, pool, strlen(pool) + 1);
+	h = hash_add(h, name, strlen(name));
 	return 1ULL << 40 | (h & 0xffffffffffULL);
 }
 

@@ -141,3 +141,13 @@ let_go() {
 	exec {hold_fd}>&-
 	wait "$holder"
 }
+
+# The pool p with the volumes v, of 24 MiB, and w, and a quota below that: soon it is full.
+# What v holds is in $T/in.
+rbd_nearly_full() {
+	rbd_pool p
+	head -c 24M /dev/urandom >"$T/in"
+	cp "$T/in" "$M/p/v"
+	rbd create --size 64M w
+	cluster quota "$rados" $((20 << 20))
+}

@@ -11,11 +11,7 @@
 need python3
 ceph_shared
 pf_setup
-rbd_pool p
-head -c 24M /dev/urandom >"$T/in"
-cp "$T/in" "$M/p/v"
-rbd create --size 64M w
-cluster quota "$rados" $((20 << 20))
+rbd_nearly_full
 cat >"$T/program.py" <<'END'
 import os, sys, threading, time
 path, block = sys.argv[1], b"x" * 65536

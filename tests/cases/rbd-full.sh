@@ -10,11 +10,7 @@
 . "$(dirname "$0")/../ceph.sh"
 ceph_shared
 pf_setup
-rbd_pool p
-head -c 24M /dev/urandom >"$T/in"
-cp "$T/in" "$M/p/v"
-rbd create --size 64M w
-cluster quota "$rados" $((20 << 20))
+rbd_nearly_full
 # The monitor looks every few seconds.
 at=8
 full() { # each at a new place: what has its room already may be written again

@@ -39,20 +39,31 @@ done
 is $lost 0 "what is made behind right after the start is told of"
 
 # The same of a size, of which the time of the directory does not tell.
-strace -f -e trace=inotify_add_watch -e inject=inotify_add_watch:delay_enter=300000 \
-	-o "$T/strace" -p "$pf_pid" 2>"$T/strace.err" &
-tracer=$!
-if wait_for 20 grep -q attached "$T/strace.err"; then
-	seen=$(events | wc -l)
+slow_watch() { # MICROSECONDS: how long it takes to be set
+	strace -f -e trace=inotify_add_watch -e "inject=inotify_add_watch:delay_enter=$1" \
+		-o "$T/strace" -p "$pf_pid" 2>"$T/strace.err" &
+	tracer=$!
+	wait_for 20 grep -q attached "$T/strace.err"
+}
+seen=$(events | wc -l)
+later() { events | tail -n +$((seen + 1)) | grep -qE "$1"; }
+if slow_watch 300000; then
 	mkdir "$M/p"
 	echo text >"$DATA/p/new1"
-	told() { events | tail -n +$((seen + 1)) | grep -qE "^(volume-resized p new1 5|volumes-changed p)$"; }
-	ok "what is written behind before it is watched is told of" wait_for 20 told
+	ok "what is written behind before it is watched is told of" \
+		wait_for 20 later "^(volume-resized p new1 5|volumes-changed p)$"
+	rmdir "$M/p"
+	pf_untrace "$tracer"
+	slow_watch 9000000
+	mkdir "$M/p"
+	ok "a watch that hangs shows: the pool is stalled" wait_for 20 grep -qx "state: stalled" "$C/pools/p/info"
+	ok "and told of" later "^pool-stalled p"
+	ok "afterwards it is active" wait_for 20 grep -qx "state: active" "$C/pools/p/info"
 	rmdir "$M/p"
 	pf_untrace "$tracer"
 else
 	kill "$tracer" 2>/dev/null
-	skip "what is written behind before it is watched is told of" "cannot trace the daemon"
+	skip "a watch that is slow" "cannot trace the daemon"
 fi
 
 mkdir "$M/p"

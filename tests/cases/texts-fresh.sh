@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# texts-fresh.sh - info and a volume's XML, which the kernel may keep in its pages, are what is there
-# now at every open, whole, as long as stat says, and stay what they were in a file
-# that is open. Called by tests/run.
+# texts-fresh.sh - info and a volume's XML, which a lookup has made, are what is there now
+# at every open, whole, as long as stat says, and stay what they were in a file that is
+# open. Called by tests/run.
 . "$(dirname "$0")/../lib.sh"
 
 pf_setup
