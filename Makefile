@@ -119,7 +119,7 @@ bench:
 	tests/bench/run $(BUILD)
 
 soak:
-	@tests/deps build check
+	@tests/deps build check soak
 	+@$(MAKE) --no-print-directory $(JOBS) test-programs
 	tests/soak/run $(BUILD) $(CASES)
 
