@@ -144,8 +144,10 @@ static int rbdp_usage(struct pool *p, struct pool_usage *u, struct err *e)
 	rc = rados_cluster_stat(c->cluster, &whole);
 	if (rc >= 0)
 		rc = rados_ioctx_pool_stat(c->io, &mine);
-	if (rc < 0)
+	if (rc < 0) {
+		conn_gone(c);           /* for the sentence */
 		return rbd_fail(c, rc, e, "RADOS pool '%.100s'", c->pool);
+	}
 	u->allocation = mine.num_bytes;
 	u->available = whole.kb_avail * 1024;
 	u->capacity = u->allocation + u->available;

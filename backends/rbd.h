@@ -54,6 +54,8 @@ struct conn {
 	unsigned open_max;
 	unsigned timeout;               /* seconds of one operation */
 	atomic_bool pooled;             /* io is usable */
+	atomic_bool gone;               /* the RADOS pool has been deleted */
+	int64_t id;                     /* its number, which no other is ever given */
 	atomic_size_t behind;           /* bytes answered and not stored yet */
 	atomic_uint_fast64_t resized;   /* now_ms() when we last gave an image another size */
 
@@ -92,6 +94,13 @@ struct rbdp {
 /* Sets the sentence for what librbd or librados returned: "fmt: reason". */
 int rbd_fail(struct conn *c, int rc, struct err *e, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* Has somebody deleted the RADOS pool? Then librados answers as if it were there and
+ * empty, and librbd reads zeros. By the last map, at once; but never where librbd or
+ * librados calls us: they may hold the map's lock. */
+bool conn_gone(struct conn *c);
+/* There is no such thing: -ENOENT without a sentence, or what rbd_fail says of a pool
+ * that is gone. */
+int rbd_absent(struct conn *c, struct err *e);
 /* (rbd_peers.c) Who we are on this machine: boot, process ids' name space, process, its start. */
 char *self_identity(void);
 /* Is that a process of this boot and name space, and gone? */

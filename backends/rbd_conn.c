@@ -55,9 +55,30 @@ int rbd_fail(struct conn *c, int rc, struct err *e, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(what, sizeof what, fmt, args);
 	va_end(args);
+	/* Not ENOENT: a backup would take its source for empty. */
+	if (c->gone)
+		return err_set(e, ESTALE, "RADOS pool '%.100s' has been deleted, with all its images; stop "
+			       "this pool", c->pool);
 	if (rc >= 0 || rc < -4095)      /* nothing that a file system could answer */
 		rc = -EIO;
 	return err_set(e, -rc, "%s: %s", what, reason(c, -rc, text));
+}
+
+bool conn_gone(struct conn *c)
+{
+	char name[1];                   /* too short for any: -ERANGE */
+
+	if (!c->gone && c->pooled &&
+	    rados_pool_reverse_lookup(c->cluster, c->id, name, sizeof name) == -ENOENT)
+		c->gone = true;
+	return c->gone;
+}
+
+int rbd_absent(struct conn *c, struct err *e)
+{
+	if (conn_gone(c))
+		return rbd_fail(c, -ESTALE, e, "gone");
+	return -(e->code = ENOENT);
 }
 
 /* ---- connections ---------------------------------------------------------------- */
@@ -304,6 +325,7 @@ static void *attempt_thread(void *arg)
 	if (rc == 0) {
 		step(a, "pool");
 		rc = rados_ioctx_create(c->cluster, c->pool, &c->io);
+		c->id = rc == 0 ? rados_ioctx_get_id(c->io) : 0;
 		c->pooled = rc == 0;
 	}
 	if (rc == 0) {

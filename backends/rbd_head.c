@@ -135,7 +135,7 @@ int image_id_of(struct conn *c, const char *name, char id[64], struct err *e)
 	ask_id(c, &a, name);
 	rc = take_id(&a, id);
 	if (rc == -ENOENT)
-		return -(e->code = ENOENT);
+		return rbd_absent(c, e);
 	return rc < 0 ? rbd_fail(c, rc, e, "cannot read its name") : 0;
 }
 

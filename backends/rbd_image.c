@@ -113,7 +113,7 @@ static int open_handle(struct image *i, struct err *e)
 		i->readonly = true;
 		rc = rbd_open_by_id_read_only(c->io, i->id, &i->h, NULL);
 	}
-	if (rc == -ENOENT)
+	if (rc == -ENOENT && !conn_gone(c))
 		return err_set(e, ESTALE, "the image has been removed");
 	if (rc < 0)
 		return rbd_fail(c, rc, e, "cannot open the image");

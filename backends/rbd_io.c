@@ -43,7 +43,7 @@ int rbdv_open(struct pool *p, const char *name, int flags, struct vol *v, struct
 
 	heads_read(d->conn, &h, 1);
 	if (h.rc == -ENOENT)
-		return -(e->code = ENOENT);
+		return rbd_absent(d->conn, e);
 	if (h.rc < 0)
 		return rbd_fail(d->conn, h.rc, e, "cannot read its header");
 	rbdv_attach(v, h.id, false);
@@ -178,7 +178,11 @@ void rbdv_submit(struct vol *v, struct io *io)
 		io_done(io, volume_errors(v, &io->err));
 		return;
 	}
-	rc = image_use(i, io->op == IO_WRITE, &io->err);
+	/* What is under way at that moment may still read zeros; who reads on hears of it. */
+	if (io->op == IO_READ && conn_gone(i->conn))
+		rc = rbd_absent(i->conn, &io->err);
+	else
+		rc = image_use(i, io->op == IO_WRITE, &io->err);
 	if (rc < 0) {
 		io_done(io, rc);
 		return;

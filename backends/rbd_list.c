@@ -60,6 +60,10 @@ int rbdp_list(struct pool *p, vol_found_f *found, void *arg, struct err *e)
 	size_t count;
 	int rc = list_images(d->conn, &specs, &count);
 
+	if (rc == 0 && count == 0 && conn_gone(d->conn)) {
+		free(specs);
+		rc = -ESTALE;
+	}
 	if (rc < 0)
 		return rbd_fail(d->conn, rc, e, "RADOS pool '%.100s'", d->conn->pool);
 	l = listing_new(d->conn, count, taken);
@@ -159,7 +163,7 @@ int rbdv_stat(struct pool *p, const char *name, struct vol_stat *st, struct err 
 
 	head_read(d, name, &h);
 	if (h.rc == -ENOENT)
-		return -(e->code = ENOENT);
+		return rbd_absent(d->conn, e);
 	if (h.rc < 0)
 		return rbd_fail(d->conn, h.rc, e, "cannot read its header");
 	head_stat(p, &h, st);
@@ -174,7 +178,7 @@ int rbdv_fstat(struct vol *v, struct vol_stat *st, struct err *e)
 
 	snprintf(h.id, sizeof h.id, "%s", r->image->id);
 	heads_read(d->conn, &h, 1);
-	if (h.rc == -ENOENT)
+	if (h.rc == -ENOENT && !conn_gone(d->conn))
 		return err_set(e, ESTALE, "the image has been removed");
 	if (h.rc < 0)
 		return rbd_fail(d->conn, h.rc, e, "cannot read its header");

@@ -209,7 +209,7 @@ static int trash(struct pool *p, const char *name, const char *id, struct err *e
 	}
 	note_remove(c, TODO_OBJECT, key);
 	if (rc == -ENOENT)
-		return -(e->code = ENOENT);
+		return rbd_absent(c, e);
 	return rbd_fail(c, rc, e, "cannot move it to the trash");
 }
 
@@ -318,8 +318,10 @@ int rbdv_rename(struct pool *p, const char *from, const char *to, unsigned flags
 	}
 	if (old[0])                     /* comes back */
 		rbd_trash_restore(c->io, old, to);
-	if (rc == -EEXIST || rc == -ENOENT)
-		return -(e->code = -rc);
+	if (rc == -ENOENT)
+		return rbd_absent(c, e);
+	if (rc == -EEXIST)
+		return -(e->code = EEXIST);
 	return rbd_fail(c, rc, e, "to '%.100s'", to);
 }
 

@@ -158,6 +158,8 @@ static void op_ended(struct pending *op, ssize_t rc)
 			image_error(i, (int)rc);
 	} else if (op->kind == IO_FLUSH) {
 		image_flushed(i, op->writes, (int)rc);
+	} else if (rc >= 0 && i->conn->gone) {
+		rc = -ESTALE;           /* these are no zeros that anybody wrote */
 	}
 	pthread_mutex_lock(&i->lock);
 	drop(i, op);

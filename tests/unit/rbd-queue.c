@@ -189,6 +189,8 @@ int rbd_fail(struct conn *c, int rc, struct err *e, const char *fmt, ...)
 	return err_set(e, -rc, "refused");
 }
 
+bool conn_gone(struct conn *c) { return c->gone; }
+int rbd_absent(struct conn *c, struct err *e) { (void)c; return -(e->code = ENOENT); }
 void image_put(struct image *i, bool volume) { (void)i, (void)volume; }
 int image_trim(struct image *i, struct err *e) { (void)i, (void)e; return 0; }
 void image_refresh(struct image *i) { (void)i; }
@@ -568,6 +570,23 @@ static void test_wait(void **state)
 	handle_end(v);
 }
 
+/* Of a RADOS pool that is gone librbd reads zeros. */
+static void test_gone(void **state)
+{
+	struct vol *v = handle();
+	struct asked *read = ask_io(v, IO_READ, 0, 4, 0), *late;
+
+	(void)state;
+	conn.gone = true;
+	end_fake(fake_at(IO_READ, 0), 0);
+	assert_int_equal(result_of(read), -ESTALE);
+	late = ask_io(v, IO_READ, 0, 4, 0);
+	assert_int_equal(fake_count, 0);
+	assert_true(result_of(late) < 0);
+	conn.gone = false;
+	handle_end(v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -577,6 +596,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cancel, begin, end),
 		cmocka_unit_test_setup_teardown(test_bounds, begin, end),
 		cmocka_unit_test_setup_teardown(test_wait, begin, end),
+		cmocka_unit_test_setup_teardown(test_gone, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
