@@ -14,6 +14,7 @@ tar -C "$top" --exclude=./build --exclude='./pools*' --exclude=./.git -cf - . | 
 cd "$T/clone" || exit 1
 
 run() { # in a process group of its own, as a terminal's foreground job is
+	: >"$T/out" # here, not when the job comes to it: the last run's words are in it
 	set -m
 	make run >"$T/out" 2>&1 </dev/null &
 	job=$!
