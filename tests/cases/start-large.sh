@@ -40,6 +40,7 @@ is $lost 0 "what is made behind right after the start is told of"
 
 # The same of a size, of which the time of the directory does not tell.
 slow_watch() { # MICROSECONDS: how long it takes to be set
+	: >"$T/strace.err"
 	strace -f -e trace=inotify_add_watch -e "inject=inotify_add_watch:delay_enter=$1" \
 		-o "$T/strace" -p "$pf_pid" 2>"$T/strace.err" &
 	tracer=$!
