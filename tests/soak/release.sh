@@ -42,7 +42,7 @@ if [ ! -e "$root/etc/os-release" ]; then
 	# shellcheck disable=SC2016
 	mirror=$(apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(REPO_URI)' 'Created-By: Packages' |
 		sed -nE 's/^Debian [^- ]+ //p' | head -n 1)
-	debootstrap --variant=minbase --include=ca-certificates "$release" "$root" "${mirror:-}" >"$T/debootstrap" 2>&1
+	debootstrap --variant=minbase --include=make,ca-certificates "$release" "$root" "${mirror:-}" >"$T/debootstrap" 2>&1
 	tap $? "a root of $release" || tail -n 20 "$T/debootstrap" | diag
 fi
 if ! inside true 2>"$T/enter"; then
