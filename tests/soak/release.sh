@@ -32,7 +32,7 @@ enter='
 	pivot_root . .old
 	cd /
 	umount -l /.old
-	exec env -i HOME=/root TERM=dumb LANG=C.UTF-8 POOLFS_STRICT=1 \
+	exec env -i HOME=/srv TERM=dumb LANG=C.UTF-8 POOLFS_STRICT=1 \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin bash -c "$2" </dev/null'
 inside() { # COMMAND
 	unshare --mount --propagation private --pid --fork --kill-child bash -c "$enter" bash "$root" "$1"
@@ -50,13 +50,13 @@ if ! inside true 2>"$T/enter"; then
 	diag <"$T/enter"
 	done_testing
 fi
-rm -rf "$root/root/poolfs"
-mkdir -p "$root/root/poolfs"
+rm -rf "$root/srv/poolfs"
+mkdir -p "$root/srv/poolfs"
 # What git knows, as it is in the work tree.
-git -C "$top" ls-files -z | tar -C "$top" --null -T - -c | tar -C "$root/root/poolfs" -x --no-same-owner
+git -C "$top" ls-files -z | tar -C "$top" --null -T - -c | tar -C "$root/srv/poolfs" -x --no-same-owner
 tap $? "the sources are there" || done_testing
 
-inside "cd /root/poolfs && make check WERROR=-Werror ${RELEASE_MAKE:-}" >"$T/out" 2>&1
+inside "cd /srv/poolfs && make check WERROR=-Werror ${RELEASE_MAKE:-}" >"$T/out" 2>&1
 rc=$?
 line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$T/out" | tail -n 1)
 [ $rc -eq 0 ] && [[ $line == *" 0 failed,"* ]]
