@@ -303,6 +303,7 @@ struct vol_desc {
 	char *compat;
 	uint64_t cluster_size;
 	bool lazy_refcounts, extended_l2;
+	bool misplaced;         /* the path names another file now, or none */
 };
 void vol_desc_release(struct vol_desc *d);
 

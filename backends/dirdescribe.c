@@ -216,6 +216,7 @@ int dirv_describe(struct pool *p, const char *name, struct vol_desc *d, struct e
 	d->kind = VOL_FILE;
 	d->target.path = xasprintf("%s/%s", p->def->target, name);
 	d->key = xstrdup(d->target.path);
+	d->misplaced = !dirp_in_place(p);
 	d->capacity = d->physical = (uint64_t)st.st_size;
 	d->allocation = (uint64_t)st.st_blocks * 512;
 	target_set_stat(&d->target, &st);

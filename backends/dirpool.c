@@ -71,6 +71,17 @@ int dirp_failed(struct pool *p, struct err *e)
 	return err_errno(e);
 }
 
+bool dirp_in_place(struct pool *p)
+{
+	struct stat ours, there;
+
+	if (fstat(dirp_fd(p), &ours) < 0)
+		return false;
+	if (stat(p->def->target, &there) < 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
 int target_open(struct pool *p, struct err *e)
 {
 	const char *target = p->def->target;

@@ -22,6 +22,9 @@ struct dirp {
 
 /* Opens the pool's target; returns the descriptor, or -errno. */
 int target_open(struct pool *p, struct err *e);
+/* False: the target's path leads elsewhere now (the directory was moved away, or something
+ * was mounted there), so that a path made from it would name another file. */
+bool dirp_in_place(struct pool *p);
 int dirp_attach(struct pool *p, struct err *e);         /* idempotent */
 void dirp_detach(struct pool *p);
 

@@ -60,12 +60,16 @@ int volume_show(struct run *r, const char *name, enum volume_text what, struct b
 	rc = vol_describe(run_pool(r), name, &d, e);
 	if (rc < 0)
 		return rc;
-	if (what == VOLUME_XML)
+	if (d.misplaced)                /* a machine would get another disk */
+		rc = err_set(e, ESTALE, "'%s' is not the directory any more with which pool '%s' was "
+			     "started; stop the pool and start it again",
+			     run_pool(r)->def->target, run_name(r));
+	else if (what == VOLUME_XML)
 		volume_format(name, &d, out);
 	else
 		volume_disk_format(run_pool(r)->def, &d, out);
 	vol_desc_release(&d);
-	return 0;
+	return rc;
 }
 
 /* ---- in -------------------------------------------------------------------------- */

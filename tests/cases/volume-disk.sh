@@ -59,4 +59,18 @@ is "$(value /disk/@device "$X/cd.iso.disk") $(value /disk/driver/@type "$X/cd.is
 fails_with "denied" "a disk is not written" dd if=/dev/null of="$X/v.raw.disk" status=none conv=notrunc
 fails_with "not permitted" "nor made" cp "$X/v.raw.disk" "$X/new.disk"
 is "$(value /disk/target/@dev "$X/v.raw.disk")" vda "the target is the first disk on virtio"
+
+# The path would be another file's: a machine would run on the wrong disk.
+truncate -s 1M "$M/p/moved"
+mv "$DATA/p" "$DATA/away"
+mkdir "$DATA/p"
+echo other >"$DATA/p/moved"
+fails_with "Stale" "the pool's directory was moved away, and another is there: no disk" cat "$X/moved.disk"
+like "$(cat "$C/error")" "not the directory any more .* start it again" "and it is said why"
+fails_with "Stale" "nor a volume" cat "$X/moved.xml"
+ok "its data is at hand as before" cmp -n 1M "$M/p/moved" /dev/zero
+ok "and its size can be set" truncate -s 2M "$M/p/moved"
+rm -r "$DATA/p"
+mv "$DATA/away" "$DATA/p"
+is "$(value /disk/source/@file "$X/moved.disk")" "$DATA/p/moved" "moved back: it names the file"
 done_testing
