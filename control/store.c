@@ -21,6 +21,8 @@
 
 struct store {
 	char *source, *run;             /* absolute paths */
+	char *rundir;                   /* run's parent */
+	int rundir_flags;               /* to open it with */
 	int source_fd, run_fd;          /* the lock is on source_fd */
 };
 
@@ -53,37 +55,56 @@ static int run_dir_own(int fd, const char *path, struct err *e)
 	return 0;
 }
 
-static int run_dir_open(struct store *s, const char *rundir, struct err *e)
+static char *run_dir_parent(const char *rundir)
 {
 	const char *xdg = getenv("XDG_RUNTIME_DIR");
-	_cleanup_free_ char *parent = NULL, *key = source_key(s->source);
-	_cleanup_close_ int fd = -1;
-	int ret;
 
 	if (rundir)
-		parent = xstrdup(rundir);
-	else if (geteuid() == 0)
-		parent = xstrdup("/run/poolfs");
-	else if (xdg && xdg[0] == '/')
-		parent = xasprintf("%s/poolfs", xdg);
-	else
-		parent = xasprintf("/tmp/poolfs-%u", (unsigned)geteuid());
+		return xstrdup(rundir);
+	if (geteuid() == 0)
+		return xstrdup("/run/poolfs");
+	if (xdg && xdg[0] == '/')
+		return xasprintf("%s/poolfs", xdg);
+	return xasprintf("/tmp/poolfs-%u", (unsigned)geteuid());
+}
 
-	ret = dir_make(parent, e);
+/* The descriptor, or -errno. Makes what is missing. */
+static int run_dir_open(const struct store *s, struct err *e)
+{
+	const char *key = s->run + strlen(s->rundir) + 1;
+	_cleanup_close_ int above = -1;
+	int fd, ret = dir_make(s->rundir, e);
+
 	if (ret == 0) {
-		/* O_NOFOLLOW for /tmp; a rundir that was given may be a link. */
-		fd = dir_open(parent, rundir ? 0 : O_NOFOLLOW, e);
-		ret = fd < 0 ? fd : run_dir_own(fd, parent, e);
+		above = dir_open(s->rundir, s->rundir_flags, e);
+		ret = above < 0 ? above : run_dir_own(above, s->rundir, e);
 	}
 	if (ret < 0)
 		return ret;
-	if (mkdirat(fd, key, 0700) < 0 && errno != EEXIST)
-		return err_sys(e, "cannot make the directory '%s/%s'", parent, key);
-	s->run = xasprintf("%s/%s", parent, key);
-	s->run_fd = openat(fd, key, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (s->run_fd < 0)
+	if (mkdirat(above, key, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, "cannot make the directory '%s'", s->run);
+	fd = openat(above, key, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
 		return err_sys(e, "cannot open the directory '%s'", s->run);
-	return run_dir_own(s->run_fd, s->run, e);
+	ret = run_dir_own(fd, s->run, e);
+	if (ret < 0)
+		close(fd);
+	return ret < 0 ? ret : fd;
+}
+
+/* $XDG_RUNTIME_DIR is emptied at its user's last logout, which a daemon may outlive. The
+ * descriptor keeps its number, so calls under way need no lock. */
+static int run_dir_renew(struct store *s, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (s->run[0] != '/' || fstat(s->run_fd, &st) < 0 || st.st_nlink > 0)
+		return 0;
+	fd = run_dir_open(s, e);
+	if (fd < 0)
+		return err_wrap(e, "the run directory was removed, and cannot be made again");
+	return dup3(fd, s->run_fd, O_CLOEXEC) < 0 ? err_sys(e, "cannot use '%s'", s->run) : 0;
 }
 
 /* ---- open and close -------------------------------------------------------------------- */
@@ -109,8 +130,15 @@ int store_open(const char *source, const char *rundir, struct store **out, struc
 		else
 			ret = err_sys(e, "cannot lock '%s'", s->source);
 	}
-	if (ret >= 0)
-		ret = run_dir_open(s, rundir, e);
+	if (ret >= 0) {
+		_cleanup_free_ char *key = source_key(s->source);
+
+		s->rundir = run_dir_parent(rundir);
+		/* For /tmp; one that was given may be a link. */
+		s->rundir_flags = rundir ? 0 : O_NOFOLLOW;
+		s->run = xasprintf("%s/%s", s->rundir, key);
+		ret = s->run_fd = run_dir_open(s, e);
+	}
 	if (ret < 0) {
 		store_close(s);
 		return ret;
@@ -132,6 +160,7 @@ void store_close(struct store *s)
 	if (s->source_fd >= 0)
 		close(s->source_fd);
 	free(s->run);
+	free(s->rundir);
 	free(s->source);
 	free(s);
 }
@@ -163,7 +192,7 @@ int store_write(struct store *s, enum store_kind k, const char *name, const char
 {
 	_cleanup_free_ char *file = xasprintf("%s.xml", name);
 
-	if (k == STORE_DEFINITION && store_writable(s, e) < 0)
+	if ((k == STORE_DEFINITION ? store_writable(s, e) : run_dir_renew(s, e)) < 0)
 		return -e->code;
 	return file_write(kind_fd(s, k), kind_path(s, k), file, data, len, e);
 }
@@ -355,6 +384,8 @@ int store_set_stopped(struct store *s, const char *name, bool on, struct err *e)
 {
 	_cleanup_free_ char *file = xasprintf("%s.stopped", name);
 
+	if (on && run_dir_renew(s, e) < 0)
+		return -e->code;
 	return on ? file_write(s->run_fd, s->run, file, "", 0, e)
 		  : file_remove(s->run_fd, s->run, file, e);
 }

@@ -57,4 +57,13 @@ is "$(find "$SRC" -name fresh.xml)" "$SRC/fresh.xml" "its definition stays"
 mkdir "$DATA/fresh"
 [ -d "$M/fresh" ] || mkdir "$M/fresh"
 is "$(pf_info fresh state)" "active" "and when it is back, the pool starts"
+
+# A user's is emptied when he logs out, which his daemon outlives.
+rm -r "$RUN"
+ok "the run directory is gone: a stop succeeds" rmdir "$M/fresh"
+rm -r "$RUN"
+ok "and a start" mkdir "$M/fresh"
+is "$(stat -c %a "$RUN")" "700" "its directory is made again, for the owner alone"
+pf_restart
+ok "and the next daemon knows" wait_for 10 [ -d "$M/fresh" ]
 done_testing
