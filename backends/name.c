@@ -58,6 +58,10 @@ static int pool_name_check(const char *name, struct err *e)
 			       "would be taken for an option", name);
 	if (strcmp(name, "control") == 0)
 		return err_set(e, EINVAL, "bad pool name 'control': it is reserved");
+	/* control/pools/ has a directory NAME beside the definitions OTHER.xml. */
+	if (strlen(name) >= 4 && strcmp(name + strlen(name) - 4, ".xml") == 0)
+		return err_set(e, EINVAL, "bad pool name '%s': it ends in '.xml' and would be "
+			       "taken for a definition", name);
 	if (name[strspn(name, " ")] == '\0')
 		return err_set(e, EINVAL, "bad pool name '%s': it is all blanks", name);
 	while (*s) {

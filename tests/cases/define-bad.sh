@@ -20,7 +20,7 @@ refused() { # DESCRIPTION: what comes on stdin, as x.xml (not in a pipe: that is
 
 # The names, each inside <name>, and as the name of the file where it can be one.
 long=$(head -c 300 /dev/zero | tr '\0' n)
-for name in '..' '.' 'a/b' '-rf' '' "$long" $'a\nb' $'a\tb' ' ' '.hidden' 'control'; do
+for name in '..' '.' 'a/b' '-rf' '' "$long" $'a\nb' $'a\tb' ' ' '.hidden' 'control' 'a.xml'; do
 	show=$(printf %.20q "$name")
 	fails_with "Invalid argument" "the name $show in the XML is refused" \
 		dd if=<(pf_xml "$name" /nowhere) of="$P/x.xml" status=none
@@ -35,6 +35,9 @@ for name in '-rf' $'a\nb' 'control'; do
 	ok "a file named $show.xml defines nothing" [ ! -e "$P/$name/info" ]
 	rm -f -- "$P/$name.xml" 2>/dev/null
 done
+fails_with "Invalid argument" "a name that ends in .xml, which is that of another's definition" \
+	dd if=<(pf_xml a.xml /nowhere) of="$P/a.xml.xml" status=none
+rm -f "$P/a.xml.xml"
 ok "still nothing on the disk" [ -z "$(find "$SRC" -name '*.xml')" ]
 
 target="<target><path>/nowhere</path></target>"

@@ -96,7 +96,7 @@ static void names(void **state)
 		"a", ".xml", "..xml", ".a.xml", "a.xml~", "a.xml.swp", ".a.xml.swp", "a.xml.part",
 		"a.xml.tmp", "a.xml.bak", ".a.xml.kate-swp", "4913", "sedAbCdEf", "#a.xml#",
 		".goutputstream-ABCDEF", ".#a.xml", "a.XML", "-rf.xml", "control.xml", "", "xml", " .xml",
-		"a\nb.xml", NULL,
+		"a\nb.xml", "a.xml.xml", NULL,
 	};
 	char name[256], long_name[300];
 
@@ -106,8 +106,8 @@ static void names(void **state)
 			fail_msg("'%s' is no definition", scratch[i]);
 	assert_true(drop_is_definition(&drop_pools, "a.xml", name));
 	assert_string_equal(name, "a");
-	assert_true(drop_is_definition(&drop_pools, "a b.c.xml.xml", name));
-	assert_string_equal(name, "a b.c.xml");
+	assert_true(drop_is_definition(&drop_pools, "a b.xml.c.xml", name));
+	assert_string_equal(name, "a b.xml.c");
 	memset(long_name, 'x', sizeof long_name);
 	strcpy(long_name + 245, ".xml");
 	assert_true(drop_is_definition(&drop_pools, long_name, name));

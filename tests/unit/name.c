@@ -51,13 +51,13 @@ static void both_refuse(void **state)
 static void pools(void **state)
 {
 	static const char *const good[] = {
-		"default", "a b", "a.xml", "Größe", "日本", "\xf0\x9f\x98\x80", "a-", "x,y:z%",
+		"default", "a b", "a.xml.b", "Größe", "日本", "\xf0\x9f\x98\x80", "a-", "x,y:z%",
 		"controls", "Control", " a", "\xef\xbf\xbd",
 	};
 	static const char *const bad[] = {
 		"control", ".a", ".Trash-0", "-rf", " ", "   ", "\xff", "a\xc3", "\xc0\x80",
 		"\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x80\x80", "\xef\xbf\xbe", "\x80",
-		"\xf0\x80\x80\x80", "\xe2\x82",
+		"\xf0\x80\x80\x80", "\xe2\x82", "a.xml", "a.xml.xml",
 	};
 
 	(void)state;

@@ -160,18 +160,18 @@ static void each(void **state)
 	(void)state;
 	put(s, "b", "x");
 	put(s, "a b", "x");
-	put(s, "c.xml", "x");
+	put(s, "c.xml.d", "x");
 	put(s, "-bad", "x");
 	mkdir(dir, 0700);
 	close(open(note, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 	assert_int_equal(store_each(s, STORE_DEFINITION, add_name, &out, &e), 0);
-	assert_string_equal(out.data, "a b|b|c.xml|");
+	assert_string_equal(out.data, "a b|b|c.xml.d|");
 	buf_release(&out);
 	assert_int_equal(store_each(s, STORE_RUNNING, add_name, &out, &e), 0);
 	assert_null(out.data);
 	rmdir(dir);
 	unlink(note);
-	for (const char *const *n = (const char *const[]){"b", "a b", "c.xml", "-bad", NULL}; *n; n++)
+	for (const char *const *n = (const char *const[]){"b", "a b", "c.xml.d", "-bad", NULL}; *n; n++)
 		assert_int_equal(store_remove(s, STORE_DEFINITION, *n, &e), 0);
 	store_close(s);
 }
