@@ -321,6 +321,10 @@ struct holder {
 void run_opened(struct run *r, struct holder *h, const char *volume, pid_t pid);
 void run_closed(struct run *r, struct holder *h);
 void run_renamed(struct run *r, struct holder *h, const char *volume);
+/* A listing of the pool that has begun and not ended: after a stop the kernel would end
+ * it without an error, and who compares two trees would take the rest for deleted. False:
+ * the pool is being stopped. */
+bool run_list_opened(struct run *r, struct holder *h, pid_t pid);
 /* Is volume open in this run? (the front's handles) One just closed gets a
  * moment to be released. */
 bool run_is_open(struct run *r, const char *volume);

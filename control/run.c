@@ -241,17 +241,36 @@ bool run_stalled(struct run *r)
 
 /* ---- open volumes -------------------------------------------------------------- */
 
-void run_opened(struct run *r, struct holder *h, const char *volume, pid_t pid)
+/* Locked. */
+static void holder_add(struct run *r, struct holder *h, const char *volume, pid_t pid)
 {
 	h->name = xstrdup(volume);
 	h->pid = pid;
-	mutex_lock(&r->lock);
 	h->next = r->holders;
 	h->link = &r->holders;
 	if (h->next)
 		h->next->link = &h->next;
 	r->holders = h;
+}
+
+void run_opened(struct run *r, struct holder *h, const char *volume, pid_t pid)
+{
+	mutex_lock(&r->lock);
+	holder_add(r, h, volume, pid);
 	mutex_unlock(&r->lock);
+}
+
+/* No volume has an empty name. */
+bool run_list_opened(struct run *r, struct holder *h, pid_t pid)
+{
+	bool fits;
+
+	mutex_lock(&r->lock);
+	fits = r->state != POOL_STOPPING;
+	if (fits)
+		holder_add(r, h, "", pid);
+	mutex_unlock(&r->lock);
+	return fits;
 }
 
 void run_closed(struct run *r, struct holder *h)
@@ -334,6 +353,9 @@ static int busy_open(struct run *r, const char *volume, pid_t pid, size_t more,
 	if (more)
 		snprintf(others, sizeof(others), ", and %zu more open %s", more,
 			 more == 1 ? "file is" : "files are");
+	if (!*volume)
+		return err_set(e, EBUSY, "pool '%s' is being listed by %s: wait until it has all "
+			       "names, or end it", run_name(r), who);
 	return err_set(e, EBUSY, "volume '%s' of pool '%s' is open in %s%s: close it first",
 		       volume, run_name(r), who, others);
 }

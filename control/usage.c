@@ -156,7 +156,7 @@ void run_take_sample(struct run *r, struct run_sample *s)
 		.told = r->probe.told,
 	};
 	for (struct holder *h = r->holders; h; h = h->next)
-		s->open++;
+		s->open += *h->name != 0;
 	mutex_unlock(&r->lock);
 }
 

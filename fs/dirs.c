@@ -6,7 +6,8 @@
  * rewinddir. The driver lists names only; attributes come with readdirplus,
  * one stat each, and a volume that fails it is shown by its name alone. Those
  * are asked for when the kernel asks, never ahead: it takes what comes for
- * younger than all it did before (docs/performance.md).
+ * younger than all it did before (docs/performance.md). A listing of a pool keeps it
+ * from being stopped until its last name is given.
  */
 #include "fs.h"
 #include <stdlib.h>
@@ -34,6 +35,12 @@ struct listing {
 	struct buf names;
 	struct dirent_kept *entries;
 	size_t count, cap;
+
+	struct run *run;                /* of a pool's listing */
+	pid_t pid;
+	pthread_mutex_t hold_mu;        /* never held while a driver is at work */
+	bool held, closed;
+	struct holder holder;
 };
 
 static void keep(struct listing *l, const char *name, uint64_t ino, mode_t type)
@@ -53,9 +60,32 @@ static void listing_put(void *arg)
 	if (atomic_fetch_sub(&l->refs, 1) != 1)
 		return;
 	pthread_mutex_destroy(&l->mu);
+	pthread_mutex_destroy(&l->hold_mu);
+	run_put(l->run);
 	buf_release(&l->names);
 	free(l->entries);
 	free(l);
+}
+
+/* A stop that is under way sees it when the call that does this has left the run. */
+static void listing_hold(struct listing *l)
+{
+	pthread_mutex_lock(&l->hold_mu);
+	if (l->run && !l->held && !l->closed) {
+		run_opened(l->run, &l->holder, "", l->pid);
+		l->held = true;
+	}
+	pthread_mutex_unlock(&l->hold_mu);
+}
+
+static void listing_let_go(struct listing *l, bool closed)
+{
+	pthread_mutex_lock(&l->hold_mu);
+	if (l->held)
+		run_closed(l->run, &l->holder);
+	l->held = false;
+	l->closed |= closed;
+	pthread_mutex_unlock(&l->hold_mu);
 }
 
 /* The number that a stat of the entry will show. */
@@ -247,14 +277,15 @@ static struct node *entry_plus(struct req *r, const char *name, const struct dir
 	return n;
 }
 
-static void piece_make(struct req *r, struct listing *l, struct piece *p)
+/* True: the last name is in it. */
+static bool piece_make(struct req *r, struct listing *l, struct piece *p)
 {
-	size_t need;
+	size_t need, i;
 
 	p->data = xmalloc(r->size);
 	if (r->plus)                    /* an entry takes 128 bytes and its name */
 		p->given = xmalloc((r->size / 128 + 1) * sizeof *p->given);
-	for (size_t i = r->off; i < l->count; i++, p->used += need) {
+	for (i = r->off; i < l->count; i++, p->used += need) {
 		const struct dirent_kept *d = &l->entries[i];
 		const char *name = l->names.data + d->name;
 		size_t left = r->size - p->used;
@@ -279,6 +310,7 @@ static void piece_make(struct req *r, struct listing *l, struct piece *p)
 				break;
 		}
 	}
+	return i >= l->count;
 }
 
 static void do_readdir(struct req *r)
@@ -287,12 +319,14 @@ static void do_readdir(struct req *r)
 	struct piece p = { 0 };
 	int rc = 0;
 
+	/* One that hangs in the driver gets an error when the pool stops. */
+	listing_let_go(l, false);
 	pthread_mutex_lock(&l->mu);
 	if (!l->taken || r->off == 0)
 		rc = take(l, r);
 	l->taken = rc == 0;
-	if (rc == 0)
-		piece_make(r, l, &p);
+	if (rc == 0 && !piece_make(r, l, &p))
+		listing_hold(l);
 	pthread_mutex_unlock(&l->mu);
 	if (rc < 0) {
 		req_fail(r, rc == -ENOENT ? -ESTALE : rc);
@@ -342,10 +376,25 @@ static void do_opendir(struct req *r)
 	}
 	l = xcalloc(1, sizeof *l);
 	l->refs = 1;
+	l->pid = r->ctx.pid;
 	pthread_mutex_init(&l->mu, NULL);
+	pthread_mutex_init(&l->hold_mu, NULL);
+	if (r->node->kind == N_POOL) {
+		l->run = run_get(r->node->run);
+		l->held = run_list_opened(l->run, &l->holder, l->pid);
+		if (!l->held) {
+			err_set(&r->err, EBUSY, "pool '%s' is being stopped: try again when "
+				"that has ended", run_name(l->run));
+			req_fail(r, -EBUSY);
+			listing_put(l);
+			return;
+		}
+	}
 	r->fi.fh = (uintptr_t)l;
-	if (!req_claim(r) || fuse_reply_open(r->fr, &r->fi))
+	if (!req_claim(r) || fuse_reply_open(r->fr, &r->fi)) {
+		listing_let_go(l, true);
 		listing_put(l);
+	}
 }
 
 void op_opendir(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -362,8 +411,11 @@ void op_opendir(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void op_releasedir(fuse_req_t fr, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct listing *l = (void *)(uintptr_t)fi->fh;
+
 	(void)ino;
-	listing_put((void *)(uintptr_t)fi->fh);
+	listing_let_go(l, true);
+	listing_put(l);
 	fuse_reply_err(fr, 0);
 }
 
