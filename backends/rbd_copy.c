@@ -40,7 +40,9 @@ static bool objects_load(struct image *i)
 	/* A copy's objects may still be its parent's. */
 	if (rbd_get_overlap(i->h, &overlap) == 0 && overlap)
 		return false;
+	/* Nor is an object of a striped one a piece of it. */
 	if (rbd_get_features(i->h, &features) < 0 || !(features & RBD_FEATURE_OBJECT_MAP) ||
+	    features & RBD_FEATURE_STRIPINGV2 ||
 	    rbd_get_flags(i->h, &flags) < 0 || flags & RBD_FLAG_OBJECT_MAP_INVALID)
 		return false;
 	/* What waits to be stored is in no map. */

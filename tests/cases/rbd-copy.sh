@@ -62,4 +62,13 @@ ok "qemu-img convert in" qemu-img convert -f raw -O raw -S 4k "$T/sparse" "$M/p/
 is "$(image_md5 converted)" "$(md5 "$T/sparse")" "is equal"
 ok "cp --sparse=always" cp --sparse=always "$T/sparse" "$M/p/always"
 is "$(image_md5 always)" "$(md5 "$T/sparse")" "is equal"
+
+# Its second 64 KiB are in an object that elsewhere begins at 4 MiB.
+rbd create --size 64M --stripe-unit 65536 --stripe-count 4 striped
+dd if="$T/full" of="$M/p/striped" bs=64k count=1 seek=1 conv=notrunc,fsync status=none
+sum=$(image_md5 striped)
+ok "cp of a striped image out" cp "$M/p/striped" "$T/striped"
+is "$(md5 "$T/striped")" "$sum" "is equal"
+ok "cp of it within the pool" cp "$M/p/striped" "$M/p/striped-2"
+is "$(image_md5 striped-2)" "$sum" "is equal"
 done_testing
