@@ -197,7 +197,7 @@ struct image {
 	uint64_t watch;
 	bool readonly, watched;
 	unsigned order;
-	bool has_lock_feature;
+	atomic_bool has_lock_feature;   /* it may be taken away */
 	atomic_bool changed;            /* the header, by anybody */
 	atomic_bool deleted;            /* it is in the trash, to be removed when closed */
 	atomic_uint_fast64_t alone;     /* now_ms() when we last saw no other user */
@@ -255,6 +255,10 @@ int image_settle(struct image *i, unsigned ms, struct err *e);
 /* All of a connection's, at its end; waits at most ms. */
 void images_close(struct conn *c, unsigned ms);
 void images_begin(struct conn *c);
+
+/* (rbd_needs.c) Before it is opened: -EIO if another RADOS pool that it needs, for its
+ * data or as a clone, has been deleted. */
+int image_needs(struct conn *c, const char *id, struct err *e);
 
 /* ---- open volumes (rbd_io.c) -------------------------------------------------- */
 

@@ -35,8 +35,12 @@ static const char *reason(struct conn *c, int code, char text[256])
 		       "and start it again";
 	case EPERM:
 		snprintf(text, 256, "the cluster does not let user '%.60s' do that in RADOS pool "
-			 "'%.60s', or that pool has been deleted", c->user, c->pool);
+			 "'%.60s', or that pool, or one that the image needs, has been deleted",
+			 c->user, c->pool);
 		return text;
+	case EROFS:
+		return "Ceph lets nobody write the image now: another client has its lock, or it is "
+		       "the copy that mirroring keeps";
 	case EDQUOT:
 		snprintf(text, 256, "RADOS pool '%.100s' has reached its quota", c->pool);
 		return text;
@@ -212,8 +216,10 @@ static int set_options(struct conn *c, struct pool *p, struct err *e)
 		/* librbd's write-behind now and then calls a flush well after a write that
 		 * failed, and the data is gone: seen in a full pool, 2 of 300 times. */
 		{ "rbd_cache", "false" },
-		/* Requests come from many threads already; two are no quicker, three slower. */
-		{ "librados_thread_count", "1" },
+		/* Requests come from many threads already; two are no quicker, three slower.
+		 * Never one: it waits for itself where librbd meets a pool that it does not
+		 * know (rbd_needs.c), for example below a clone. */
+		{ "librados_thread_count", "2" },
 		/* The time of the last change, to the second; no writes for reads. */
 		{ "rbd_mtime_update_interval", "1" },
 		{ "rbd_atime_update_interval", "0" },

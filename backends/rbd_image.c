@@ -105,8 +105,10 @@ static int open_handle(struct image *i, struct err *e)
 	struct conn *c = i->conn;
 	rbd_image_info_t info;
 	uint64_t features = 0;
-	int rc;
+	int rc = image_needs(c, i->id, e);
 
+	if (rc < 0)
+		return rc;
 	i->readonly = i->watched = false;
 	rc = rbd_open_by_id(c->io, i->id, &i->h, NULL);
 	if (rc == -EPERM || rc == -EROFS || rc == -EACCES) {
@@ -428,10 +430,18 @@ static int lock_judge(struct image *i, struct err *e)
 static int judge(struct image *i, struct err *e)
 {
 	_cleanup_buf_ struct buf who = { 0 };
+	uint64_t features;
 	int rc;
 
-	if (i->has_lock_feature)
-		return lock_judge(i, e);
+	if (i->has_lock_feature) {
+		rc = lock_judge(i, e);
+		if (rc != -EINVAL)
+			return rc;
+		/* librbd has no lock of it any more. */
+		if (rbd_get_features(i->h, &features) < 0 || features & RBD_FEATURE_EXCLUSIVE_LOCK)
+			return rbd_fail(i->conn, -EROFS, e, "it is not to be written");
+		i->has_lock_feature = false;
+	}
 	rc = image_watchers(i, &who, e);
 	return rc <= 0 ? rc : err_set(e, EBUSY, "the image has no exclusive lock and is open "
 				      "elsewhere: by the Ceph client at %.200s", who.data);

@@ -60,7 +60,8 @@ int rbdp_list(struct pool *p, vol_found_f *found, void *arg, struct err *e)
 	size_t count;
 	int rc = list_images(d->conn, &specs, &count);
 
-	if (rc == 0 && count == 0 && conn_gone(d->conn)) {
+	if (rc == 0 && conn_gone(d->conn)) {
+		rbd_image_spec_list_cleanup(specs, count);
 		free(specs);
 		rc = -ESTALE;
 	}

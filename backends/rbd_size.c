@@ -37,7 +37,8 @@ static int set_real(struct image *i, uint64_t size, struct err *e)
 	rc = rbd_resize2(i->h, size, true, no_progress, NULL);
 	atomic_store(&i->conn->resized, now_ms());      /* what was read ahead is old */
 	if (rc == -EROFS || rc == -EBUSY)
-		return err_set(e, EBUSY, "another Ceph client has the image's lock");
+		return err_set(e, EBUSY, "another Ceph client has the image's lock, or it is the "
+			       "copy that mirroring keeps");
 	if (rc < 0)
 		return rbd_fail(i->conn, rc, e, "cannot set the image's size to %llu bytes",
 				(unsigned long long)size);
