@@ -6,9 +6,9 @@
  * open(2) of such a file looks it up first, which needs its size and so its whole text,
  * and for that the driver. Each text is a node of its own (the name gets another one
  * when the text has changed), so that what the kernel keeps of it, its size and the pages
- * of mappings, is never another text's. The open that follows takes the text, once and at
- * once, so that nobody reads what is older than his own lookup; an open that finds none
- * here makes its own.
+ * of mappings, is never another text's. The open that follows takes the text, at once and
+ * as often as it was looked up, so that nobody reads what is older than his own lookup; an
+ * open that finds none here makes its own.
  * Called by lookup.c, tree.c and ctl.c; never for a file that is written, that grows, or
  * that tells its size.
  */
@@ -27,6 +27,7 @@ static struct shown {
 	struct buf text;
 	uint64_t when;
 	uid_t uid;
+	unsigned lookups;               /* whose opens have not come */
 } kept[KEPT];
 static unsigned next;
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
@@ -56,12 +57,14 @@ static void keep(struct node *n, uid_t uid, struct buf *text)
 
 	pthread_mutex_lock(&mu);
 	for (unsigned i = 0; i < KEPT && !s; i++)
-		if (kept[i].id == n->id)
+		if (kept[i].id == n->id && kept[i].uid == uid)
 			s = &kept[i];
-	if (!s)
+	if (!s) {
 		s = &kept[next++ % KEPT];
+		s->lookups = 0;
+	}
 	buf_release(&s->text);
-	*s = (struct shown){ n->id, *text, now_ms(), uid };
+	*s = (struct shown){ n->id, *text, now_ms(), uid, s->lookups + 1 };
 	pthread_mutex_unlock(&mu);
 	*text = (struct buf){ 0 };
 }
@@ -105,9 +108,13 @@ bool shown_take(struct node *n, const struct caller *who, struct buf *text)
 	for (unsigned i = 0; i < KEPT && !fits; i++) {
 		struct shown *s = &kept[i];
 
-		if (s->id != n->id)
+		if (s->id != n->id || s->uid != who->uid)
 			continue;
-		fits = s->uid == who->uid && now_ms() - s->when <= SHOWN_MS;
+		fits = now_ms() - s->when <= SHOWN_MS;
+		if (fits && --s->lookups) {
+			buf_add(text, s->text.data, s->text.len);
+			break;
+		}
 		if (fits)
 			*text = s->text;
 		else
