@@ -198,6 +198,8 @@ struct image {
 	bool readonly, watched;
 	unsigned order;
 	atomic_bool has_lock_feature;   /* it may be taken away */
+	_Atomic int64_t needs[8];       /* other RADOS pools, by id (rbd_needs.c) ... */
+	atomic_uint need_count;         /* ... as far as they find room */
 	atomic_bool changed;            /* the header, by anybody */
 	atomic_bool deleted;            /* it is in the trash, to be removed when closed */
 	atomic_uint_fast64_t alone;     /* now_ms() when we last saw no other user */
@@ -256,9 +258,13 @@ int image_settle(struct image *i, unsigned ms, struct err *e);
 void images_close(struct conn *c, unsigned ms);
 void images_begin(struct conn *c);
 
-/* (rbd_needs.c) Before it is opened: -EIO if another RADOS pool that it needs, for its
- * data or as a clone, has been deleted. */
-int image_needs(struct conn *c, const char *id, struct err *e);
+/* (rbd_needs.c) Before librbd opens it, for whatever reason: -EIO if another RADOS pool
+ * that it needs, for its data or as a clone, has been deleted. keep: the image to note
+ * those pools in, or NULL. */
+int image_needs(struct conn *c, const char *id, struct image *keep, struct err *e);
+/* Of an open image: the error if its RADOS pool or one that it needs has been deleted since,
+ * of which librbd would read zeros. As conn_gone, not in a callback. */
+int image_lost(struct image *i, struct err *e);
 
 /* ---- open volumes (rbd_io.c) -------------------------------------------------- */
 

@@ -216,10 +216,9 @@ static int set_options(struct conn *c, struct pool *p, struct err *e)
 		/* librbd's write-behind now and then calls a flush well after a write that
 		 * failed, and the data is gone: seen in a full pool, 2 of 300 times. */
 		{ "rbd_cache", "false" },
-		/* Requests come from many threads already; two are no quicker, three slower.
-		 * Never one: it waits for itself where librbd meets a pool that it does not
-		 * know (rbd_needs.c), for example below a clone. */
-		{ "librados_thread_count", "2" },
+		/* Requests come from many threads already; two make small reads slower. It must
+		 * never wait for itself: rbd_needs.c. */
+		{ "librados_thread_count", "1" },
 		/* The time of the last change, to the second; no writes for reads. */
 		{ "rbd_mtime_update_interval", "1" },
 		{ "rbd_atime_update_interval", "0" },

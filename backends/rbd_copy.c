@@ -130,8 +130,8 @@ static ssize_t copy_piece(struct image *from, uint64_t from_off, struct vol *to,
 	if (!zero) {
 		len = len < COPY_STEP ? len : COPY_STEP;
 		n = rbd_read(from->h, from_off, len, room);
-		if (n >= 0 && conn_gone(from->conn))
-			n = -ESTALE;
+		if (n >= 0 && (rc = image_lost(from, e)) < 0)
+			return rc;
 		if (n < 0)
 			return rbd_fail(from->conn, (int)n, e, "cannot read the source");
 		len = (size_t)n;

@@ -105,7 +105,7 @@ static int open_handle(struct image *i, struct err *e)
 	struct conn *c = i->conn;
 	rbd_image_info_t info;
 	uint64_t features = 0;
-	int rc = image_needs(c, i->id, e);
+	int rc = image_needs(c, i->id, i, e);
 
 	if (rc < 0)
 		return rc;

@@ -179,9 +179,8 @@ void rbdv_submit(struct vol *v, struct io *io)
 		return;
 	}
 	/* What is under way at that moment may still read zeros; who reads on hears of it. */
-	if (io->op == IO_READ && conn_gone(i->conn))
-		rc = rbd_absent(i->conn, &io->err);
-	else
+	rc = io->op == IO_FLUSH ? 0 : image_lost(i, &io->err);
+	if (rc == 0)
 		rc = image_use(i, io->op == IO_WRITE, &io->err);
 	if (rc < 0) {
 		io_done(io, rc);

@@ -160,8 +160,10 @@ static int no_children(struct image *i, struct err *e)
 static int removable(struct image *i, struct err *e)
 {
 	_cleanup_buf_ struct buf who = { 0 };
-	int rc = image_use(i, false, e);
+	int rc = image_needs(i->conn, i->id, NULL, e);
 
+	if (rc == 0)
+		rc = image_use(i, false, e);
 	if (rc < 0)
 		return rc;
 	rc = image_watchers(i, &who, e);
@@ -306,7 +308,9 @@ int rbdv_rename(struct pool *p, const char *from, const char *to, unsigned flags
 		return rc;
 	if (old[0] && strcmp(id, old) == 0)
 		return 0;
-	rc = old[0] ? set_aside(p, to, old, e) : 0;
+	rc = image_needs(c, id, NULL, e);
+	if (rc == 0 && old[0])
+		rc = set_aside(p, to, old, e);
 	if (rc < 0)
 		return rc;
 	rc = rbd_rename(c->io, from, to);

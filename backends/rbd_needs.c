@@ -3,10 +3,11 @@
  * rbd_needs.c - the other RADOS pools that an image needs: one for its data, those of
  * the images that it is a copy of.
  *
- * Called by rbd_image.c before an image is opened. Where one of them has been deleted,
- * librbd waits for a map that has it on the thread that would receive the map: then
- * the whole pool hangs, and cannot be stopped. Never opens an image, and never says
- * that one is whole: what cannot be read here is left to librbd to tell.
+ * Called before librbd opens an image, and before one that is open is read or written.
+ * Where such a pool has been deleted, an open waits for a map that has it on the thread
+ * that would receive the map: then all of poolfs's pool hangs, and cannot be stopped; and
+ * an open image reads zeros. Never opens an image, and never says that one is whole: what
+ * cannot be read here is left to librbd to tell.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -84,25 +85,47 @@ static void needs_read(rados_ioctx_t io, const char *id, struct needs *n)
 	rados_buffer_free(parent);
 }
 
+static bool pool_unknown(struct conn *c, int64_t pool)
+{
+	char name[1];                   /* too short for any: -ERANGE */
+
+	return rados_pool_reverse_lookup(c->cluster, pool, name, sizeof name) == -ENOENT;
+}
+
 /* Our map may be older than the pool. */
 static bool pool_deleted(struct conn *c, int64_t pool)
 {
-	char name[1];
-
-	if (rados_pool_reverse_lookup(c->cluster, pool, name, sizeof name) != -ENOENT)
-		return false;
-	return rados_wait_for_latest_osdmap(c->cluster) == 0 &&
-	       rados_pool_reverse_lookup(c->cluster, pool, name, sizeof name) == -ENOENT;
+	return pool_unknown(c, pool) && rados_wait_for_latest_osdmap(c->cluster) == 0 &&
+	       pool_unknown(c, pool);
 }
 
-int image_needs(struct conn *c, const char *id, struct err *e)
+static void note_need(struct image *keep, int64_t pool)
+{
+	unsigned count = keep->need_count;
+
+	if (pool < 0 || pool == keep->conn->id || count == sizeof keep->needs / sizeof *keep->needs)
+		return;
+	for (unsigned n = 0; n < count; n++)
+		if (keep->needs[n] == pool)
+			return;
+	keep->needs[count] = pool;
+	keep->need_count = count + 1;
+}
+
+int image_needs(struct conn *c, const char *id, struct image *keep, struct err *e)
 {
 	rados_ioctx_t io = c->io, parent;
 	struct needs n, child;
 	int rc = 0;
 
+	if (keep)
+		keep->need_count = 0;
 	needs_read(io, id, &n);
 	for (unsigned i = 0; i < GENERATIONS; i++) {
+		if (keep) {
+			note_need(keep, n.data_pool);
+			note_need(keep, n.parent_pool);
+		}
 		if (n.data_pool >= 0 && pool_deleted(c, n.data_pool))
 			rc = err_set(e, EIO, "the RADOS pool with %s data has been deleted, and the "
 				     "data with it", i ? "the parent's" : "its");
@@ -120,5 +143,22 @@ int image_needs(struct conn *c, const char *id, struct err *e)
 	}
 	if (io != c->io)
 		rados_ioctx_destroy(io);
+	return rc;
+}
+
+int image_lost(struct image *i, struct err *e)
+{
+	struct conn *c = i->conn;
+	unsigned count = i->need_count;
+	int rc = 0;
+
+	if (conn_gone(c))
+		return rbd_absent(c, e);
+	for (unsigned n = 0; n < count && rc == 0; n++)
+		if (pool_unknown(c, i->needs[n])) {
+			rc = image_needs(c, i->id, NULL, e);
+			if (rc == 0)            /* it has been flattened meanwhile */
+				i->need_count = 0;
+		}
 	return rc;
 }

@@ -150,8 +150,11 @@ static int settle(struct conn *c, const char *id)
 
 static int trash_one(struct work *w, const char *id)
 {
+	struct err ignored = { 0 };
 	int rc = settle(w->conn, id);
 
+	if (rc == 0)
+		rc = image_needs(w->conn, id, NULL, &ignored);
 	if (rc == 0)
 		rc = rbd_trash_remove_with_progress(w->conn->io, id, false, progressed, w);
 	/* Restored by somebody, or gone: no more ours. */
@@ -165,7 +168,9 @@ static int flatten_one(struct work *w, const char *id)
 	int rc = image_use(i, true, &ignored);
 
 	if (rc == 0) {
-		rc = rbd_flatten_with_progress(i->h, progressed, w);
+		rc = image_lost(i, &ignored);
+		if (rc == 0)
+			rc = rbd_flatten_with_progress(i->h, progressed, w);
 		/* It depends on nothing (any more). */
 		if (rc == -EINVAL)
 			rc = 0;
@@ -186,9 +191,17 @@ static bool maker_lives(const char *maker)
 /* A copy whose maker has died. */
 static int half_made(struct work *w, const char *name, const char *maker)
 {
+	struct err ignored = { 0 };
+	char id[64];
+	int rc;
+
 	if (maker_lives(maker))
 		return MAKER_LIVES;
-	int rc = rbd_remove(w->conn->io, name);
+	rc = image_id_of(w->conn, name, id, &ignored);
+	if (rc == 0)
+		rc = image_needs(w->conn, id, NULL, &ignored);
+	if (rc == 0)
+		rc = rbd_remove(w->conn->io, name);
 	return rc == -ENOENT ? 0 : rc;
 }
 

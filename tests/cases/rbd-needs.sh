@@ -24,6 +24,8 @@ rbd import --no-progress "$T/in" "$parents/base"
 	rbd snap create clone@s
 	rbd snap protect clone@s
 	rbd clone clone@s grandchild
+	rbd clone "$parents/base@s" open
+	rbd clone "$parents/base@s" loose
 	# Only its snapshot needs the parent.
 	rbd clone --image-feature layering "$parents/base@s" flat
 	rbd snap create flat@s
@@ -39,6 +41,10 @@ done
 # Anew: none is open.
 ok "the pool stops" rbd_stop p
 ok "and starts" mkdir "$M/p"
+# But for these two, of which one is cut loose.
+exec 7<>"$M/p/open" 8<"$M/p/loose"
+ok "two are open" eval 'head -c 1 <&7 >/dev/null && head -c 1 <&8 >/dev/null'
+rbd flatten --no-progress loose
 cluster unpool "$data" "$parents"
 
 for image in clone grandchild apart; do
@@ -46,12 +52,23 @@ for image in clone grandchild apart; do
 	[ "$image" = apart ] && why="with its data has been deleted" || why="of its parent has been deleted"
 	like "$(cat "$C/error")" "'$image'.*RADOS pool $why" "and it is said why"
 done
+fails_with "Input/output error" "who has one open reads no zeros" \
+	eval 'dd bs=1M skip=6 count=1 status=none <&7'
+fails_with "Input/output error" "nor writes between zeros" \
+	dd if=/dev/urandom of="$M/p/open" bs=4k count=1 seek=1 conv=notrunc,fsync status=none
+ok "one that was cut loose is read on" cmp "$T/in" "$M/p/loose"
+exec 7>&- 8<&-
+for image in clone apart; do
+	fails_with "Input/output error" "$image is not removed" timeout 60 rm "$M/p/$image"
+	fails_with "Input/output error" "nor renamed" timeout 60 mv "$M/p/$image" "$M/p/other"
+done
 is "$(find "$M/p" -type f ! -name '.*' -printf '%f\n' | sort | xargs)" \
-	"apart clone flat grandchild plain" "they are listed"
+	"apart clone flat grandchild loose open plain" "they are listed"
 ok "an image that needs neither is read" timeout 60 cmp "$T/in" "$M/p/plain"
 ok "and one of which just a snapshot needs it" timeout 60 cmp "$T/in" "$M/p/flat"
 ok "one is made" timeout 60 cp "$T/in" "$M/p/new"
-echo "clone clone copy" >"$C/pools/p/ctl" 2>/dev/null
-not_ok "no copy is made of what is lost" stat "$M/p/copy"
+# shellcheck disable=SC2016
+fails_with "Input/output error" "no copy is made of what is lost" timeout 60 bash -c 'echo "clone open copy" >"$1/pools/p/ctl"' - "$C"
+not_ok "and none is there" stat "$M/p/copy"
 ok "the pool stops again" rbd_stop p
 done_testing

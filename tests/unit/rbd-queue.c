@@ -189,8 +189,8 @@ int rbd_fail(struct conn *c, int rc, struct err *e, const char *fmt, ...)
 	return err_set(e, -rc, "refused");
 }
 
-bool conn_gone(struct conn *c) { return c->gone; }
 int rbd_absent(struct conn *c, struct err *e) { (void)c; return -(e->code = ENOENT); }
+int image_lost(struct image *i, struct err *e) { return i->conn->gone ? -(e->code = ESTALE) : 0; }
 void image_put(struct image *i, bool volume) { (void)i, (void)volume; }
 int image_trim(struct image *i, struct err *e) { (void)i, (void)e; return 0; }
 void image_refresh(struct image *i) { (void)i; }
