@@ -98,6 +98,8 @@ int rbd_fail(struct conn *c, int rc, struct err *e, const char *fmt, ...)
  * empty, and librbd reads zeros. By the last map, at once; but never where librbd or
  * librados calls us: they may hold the map's lock. */
 bool conn_gone(struct conn *c);
+/* Has the last map no RADOS pool of that number? Where conn_gone may be called. */
+bool pool_unknown(struct conn *c, int64_t id);
 /* There is no such thing: -ENOENT without a sentence, or what rbd_fail says of a pool
  * that is gone. */
 int rbd_absent(struct conn *c, struct err *e);
@@ -263,7 +265,8 @@ void images_begin(struct conn *c);
  * those pools in, or NULL. */
 int image_needs(struct conn *c, const char *id, struct image *keep, struct err *e);
 /* Of an open image: the error if its RADOS pool or one that it needs has been deleted since,
- * of which librbd would read zeros. As conn_gone, not in a callback. */
+ * of which librbd would read zeros; it asks nobody as long as all is well. Where conn_gone
+ * may be called. */
 int image_lost(struct image *i, struct err *e);
 
 /* ---- open volumes (rbd_io.c) -------------------------------------------------- */

@@ -230,12 +230,12 @@ int rbdv_clone(struct pool *p, const char *from, const char *to, unsigned flags,
 	if (rc < 0)
 		return rbd_fail(c, rc, e, "cannot note what is begun");
 	i = image_get(c, id, from, false);
-	rc = image_needs(c, id, NULL, e);
-	if (rc == 0)
-		rc = image_use(i, false, e);
+	rc = image_use(i, false, e);
 	if (rc == 0) {
 		image_refresh(i);
-		rc = make(i, from, temp, linked, pr, e);
+		rc = image_lost(i, e);
+		if (rc == 0)
+			rc = make(i, from, temp, linked, pr, e);
 		image_unuse(i);
 	}
 	image_put(i, false);

@@ -51,6 +51,12 @@ static const char *reason(struct conn *c, int code, char text[256])
 	}
 }
 
+static int fail_gone(struct conn *c, struct err *e)
+{
+	return err_set(e, ESTALE, "RADOS pool '%.100s' has been deleted, with all its images; stop "
+		       "this pool", c->pool);
+}
+
 int rbd_fail(struct conn *c, int rc, struct err *e, const char *fmt, ...)
 {
 	char text[256], what[300];
@@ -61,19 +67,22 @@ int rbd_fail(struct conn *c, int rc, struct err *e, const char *fmt, ...)
 	va_end(args);
 	/* Not ENOENT: a backup would take its source for empty. */
 	if (c->gone)
-		return err_set(e, ESTALE, "RADOS pool '%.100s' has been deleted, with all its images; stop "
-			       "this pool", c->pool);
+		return fail_gone(c, e);
 	if (rc >= 0 || rc < -4095)      /* nothing that a file system could answer */
 		rc = -EIO;
 	return err_set(e, -rc, "%s: %s", what, reason(c, -rc, text));
 }
 
-bool conn_gone(struct conn *c)
+bool pool_unknown(struct conn *c, int64_t id)
 {
 	char name[1];                   /* too short for any: -ERANGE */
 
-	if (!c->gone && c->pooled &&
-	    rados_pool_reverse_lookup(c->cluster, c->id, name, sizeof name) == -ENOENT)
+	return rados_pool_reverse_lookup(c->cluster, id, name, sizeof name) == -ENOENT;
+}
+
+bool conn_gone(struct conn *c)
+{
+	if (!c->gone && c->pooled && pool_unknown(c, c->id))
 		c->gone = true;
 	return c->gone;
 }
@@ -81,7 +90,7 @@ bool conn_gone(struct conn *c)
 int rbd_absent(struct conn *c, struct err *e)
 {
 	if (conn_gone(c))
-		return rbd_fail(c, -ESTALE, e, "gone");
+		return fail_gone(c, e);
 	return -(e->code = ENOENT);
 }
 

@@ -160,13 +160,13 @@ static int no_children(struct image *i, struct err *e)
 static int removable(struct image *i, struct err *e)
 {
 	_cleanup_buf_ struct buf who = { 0 };
-	int rc = image_needs(i->conn, i->id, NULL, e);
+	int rc = image_use(i, false, e);
 
-	if (rc == 0)
-		rc = image_use(i, false, e);
 	if (rc < 0)
 		return rc;
-	rc = image_watchers(i, &who, e);
+	rc = image_lost(i, e);
+	if (rc == 0)
+		rc = image_watchers(i, &who, e);
 	if (rc > 0)
 		rc = err_set(e, EBUSY, "it is in use by the Ceph client at %.200s", who.data);
 	if (rc == 0)

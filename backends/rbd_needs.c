@@ -85,13 +85,6 @@ static void needs_read(rados_ioctx_t io, const char *id, struct needs *n)
 	rados_buffer_free(parent);
 }
 
-static bool pool_unknown(struct conn *c, int64_t pool)
-{
-	char name[1];                   /* too short for any: -ERANGE */
-
-	return rados_pool_reverse_lookup(c->cluster, pool, name, sizeof name) == -ENOENT;
-}
-
 /* Our map may be older than the pool. */
 static bool pool_deleted(struct conn *c, int64_t pool)
 {

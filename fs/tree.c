@@ -350,7 +350,7 @@ uint64_t vol_ino(struct run *r, uint64_t ino)
 
 static uint64_t name_ino(enum kind k, const char *pool, const char *name)
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
+	uint64_t h = HASH_BEGIN;
 
 	h = hash_add(h, &k, sizeof k);
 	h = hash_add(h, pool, strlen(pool) + 1);

@@ -56,6 +56,7 @@ fails_with "Input/output error" "who has one open reads no zeros" \
 	eval 'dd bs=1M skip=6 count=1 status=none <&7'
 fails_with "Input/output error" "nor writes between zeros" \
 	dd if=/dev/urandom of="$M/p/open" bs=4k count=1 seek=1 conv=notrunc,fsync status=none
+fails_with "Input/output error" "an open one is not removed" timeout 60 rm "$M/p/open"
 ok "one that was cut loose is read on" cmp "$T/in" "$M/p/loose"
 exec 7>&- 8<&-
 for image in clone apart; do
